@@ -1,0 +1,1 @@
+//! The local API's requests and answers, shared by the agent and the command line.

@@ -1,0 +1,1 @@
+//! The Kubernetes objects and custom resources as Rust types, with validation.

@@ -1,0 +1,1 @@
+//! BGP decisions: session state machine, collision, RIBs, export.

@@ -1,0 +1,1 @@
+//! BGP messages, attributes, capabilities and NLRI: parsed in place and written.

@@ -1,0 +1,1 @@
+//! The BGP speaker's sockets, timers and tasks.

@@ -1,0 +1,1 @@
+//! What every kernel program shares: layouts and drop reasons.

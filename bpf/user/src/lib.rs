@@ -1,0 +1,1 @@
+//! Loads, attaches and pins programs; maps arrays into memory.

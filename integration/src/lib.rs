@@ -1,0 +1,1 @@
+//! The lab: network namespaces, real routers, end-to-end tests and benchmarks.

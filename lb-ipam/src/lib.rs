@@ -1,0 +1,1 @@
+//! Allocates addresses to LoadBalancer services: pools, requests, conflicts.

@@ -1,0 +1,1 @@
+//! Cluster duties as a library: drives the address allocator and writes statuses.

@@ -1,0 +1,1 @@
+//! What the L4 load balancer's kernel boundary shares, and what happens to one packet.

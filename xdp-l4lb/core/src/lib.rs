@@ -1,0 +1,1 @@
+//! L4 load balancer decisions: Maglev, placement, slot transitions, health.

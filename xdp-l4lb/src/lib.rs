@@ -1,0 +1,1 @@
+//! The L4 load balancer's maps, links, next hops and probes.

@@ -1,0 +1,3 @@
+//! Development commands: dependency direction, demo, benchmarks.
+
+fn main() {}
