@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::lab::{Host, Process};
+use crate::lab::{Host, Process, command};
 use crate::{Patience, until};
 
 /// A running FRR; dropping it ends its daemons.
@@ -26,6 +26,8 @@ impl Frr {
         fs::create_dir_all(&sockets).context("creating FRR's folder")?;
         let file = sockets.join("frr.conf");
         fs::write(&file, config).context("writing frr.conf")?;
+        // The daemons give up root for the user that Debian's package made.
+        command("chown", &["-R", "frr:frr", &sockets.to_string_lossy()])?;
         let mut frr = Self {
             host: host.clone(),
             sockets,
@@ -55,7 +57,7 @@ impl Frr {
 
     fn start_daemon(&self, daemon: &str) -> Result<Process> {
         let path = |file: &str| self.sockets.join(file).into_os_string();
-        let args: [OsString; 14] = [
+        let args: [OsString; 10] = [
             "-f".into(),
             path("frr.conf"),
             "-i".into(),
@@ -64,10 +66,6 @@ impl Frr {
             path("zserv.api"),
             "--vty_socket".into(),
             self.sockets.clone().into_os_string(),
-            "-u".into(),
-            "root".into(),
-            "-g".into(),
-            "root".into(),
             "--log".into(),
             "stdout".into(),
         ];
