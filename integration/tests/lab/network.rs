@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::ensure;
 use integration::topology::Edge;
 use integration::traffic::{Server, Transfer, get_many};
 use integration::{Patience, lab, until};
