@@ -6,9 +6,11 @@
 //! - [`lab`]: hosts, links and switches.
 //! - [`daemons`]: BIRD, FRR and the programs under test.
 //! - [`traffic`]: the HTTP server and clients that tests look through.
+//! - [`demo`]: the whole product on one screen, as a program and as a test.
 //! - [`topology`]: networks that more than one test uses.
 
 pub mod daemons;
+pub mod demo;
 pub mod lab;
 pub mod topology;
 pub mod traffic;

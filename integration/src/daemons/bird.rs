@@ -49,6 +49,18 @@ impl Bird {
         self.host.run("/usr/sbin/birdc", &args)
     }
 
+    /// The host it runs on.
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Where `birdc` finds it.
+    #[must_use]
+    pub fn socket(&self) -> &std::path::Path {
+        &self.socket
+    }
+
     /// The daemon's process.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process

@@ -55,6 +55,12 @@ impl Frr {
             .run("/usr/bin/vtysh", &["--vty_socket", &sockets, "-c", command])
     }
 
+    /// The host it runs on.
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
     fn start_daemon(&self, daemon: &str) -> Result<Process> {
         let path = |file: &str| self.sockets.join(file).into_os_string();
         let args: [OsString; 10] = [

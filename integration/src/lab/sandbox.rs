@@ -10,6 +10,9 @@ use super::Lab;
 /// Set inside a lab; its value names what runs there.
 const INSIDE: &str = "SLUICE_LAB";
 
+/// Set inside a lab: the process outside whose namespaces a shell can enter.
+const OUTSIDE: &str = "SLUICE_LAB_PID";
+
 /// Set by `make test`: what cannot run is a failure.
 const REQUIRE: &str = "SLUICE_TEST_REQUIRE";
 
@@ -17,6 +20,13 @@ const REQUIRE: &str = "SLUICE_TEST_REQUIRE";
 #[must_use]
 pub fn runs_inside() -> bool {
     std::env::var_os(INSIDE).is_some()
+}
+
+/// The command that opens a shell inside this lab, for a person outside.
+#[must_use]
+pub fn enter_command() -> String {
+    let outside = std::env::var(OUTSIDE).unwrap_or_default();
+    format!("nsenter --target {outside} --mount --net")
 }
 
 /// Runs the calling test's body in a lab.
