@@ -1,1 +1,3 @@
 //! L4 load balancer decisions: Maglev, placement, slot transitions, health.
+
+pub mod desired;
