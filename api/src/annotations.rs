@@ -149,7 +149,7 @@ pub(crate) fn weight(all: &BTreeMap<String, String>, faults: &mut Faults) -> u16
 }
 
 impl ServiceSettings {
-    /// What annotations say; a fault for each that says nothing sensible.
+    /// What they say; a fault for each that says nothing sensible.
     pub(crate) fn read(all: &BTreeMap<String, String>, faults: &mut Faults) -> Self {
         const WHEN: [(&str, WhenEmpty); 2] = [
             ("withdraw", WhenEmpty::Withdraw),
@@ -171,7 +171,17 @@ impl Annotations<'_> {
             ("tcp", ProbeKind::Tcp),
             ("http", ProbeKind::Http),
         ];
-        let kind = self.choice(HEALTH_CHECK, &KINDS).unwrap_or(ProbeKind::None);
+        let kind = self.choice(HEALTH_CHECK, &KINDS);
+        if !self.all.contains_key(HEALTH_CHECK) {
+            for key in KNOWN
+                .into_iter()
+                .filter(|key| key.starts_with(HEALTH_CHECK))
+            {
+                if self.all.contains_key(key) {
+                    self.fault(key, format_args!("has no effect without {HEALTH_CHECK}"));
+                }
+            }
+        }
         let path = self.path();
         let port = self.optional_number(HEALTH_CHECK_PORT, 1..=65535);
         let interval = self.duration(HEALTH_CHECK_INTERVAL, &INTERVALS);
@@ -182,8 +192,12 @@ impl Annotations<'_> {
         }
         let rise = self.number(HEALTH_CHECK_RISE, 1..=100, DEFAULT_RISE);
         let fall = self.number(HEALTH_CHECK_FALL, 1..=100, DEFAULT_FALL);
-        let probe = match kind {
+        let probe = match kind? {
             ProbeKind::None => return None,
+            ProbeKind::Tcp if self.all.contains_key(HEALTH_CHECK_PATH) => {
+                self.fault(HEALTH_CHECK_PATH, "has no effect on a tcp check");
+                return None;
+            }
             ProbeKind::Tcp => Probe::Tcp,
             ProbeKind::Http => Probe::Http { path },
         };

@@ -1,5 +1,6 @@
 //! Service: what clients dial, and how it is to be balanced.
 
+mod ports;
 mod raw;
 
 use std::collections::BTreeMap;
