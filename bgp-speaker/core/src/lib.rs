@@ -16,6 +16,9 @@
 //! wait, at most `budget` routes of it, and is called when nothing else is to be done.
 
 pub mod desired;
+mod fsm;
 mod io;
+mod negotiate;
+mod rib;
 
 pub use io::{Action, ConnectionId, Dial, Ends, Event, NextHops, Notice, PeerKey};
