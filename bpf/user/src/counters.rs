@@ -14,7 +14,6 @@ use crate::table::TableError;
 const BATCH: usize = 1024;
 
 /// A pinned per-CPU array of `V`.
-#[derive(Debug)]
 pub struct PerCpu<V: Layout> {
     spec: MapSpec,
     fd: OwnedFd,
