@@ -21,14 +21,14 @@ type Labels = Vec<(&'static str, String)>;
 type Gauges = Family<Labels, Gauge>;
 
 /// One moment's metrics, made from what the agent answers.
-pub struct Metrics {
+pub(crate) struct Metrics {
     registry: Registry,
 }
 
 impl Metrics {
     /// Reads everything once.
     #[must_use]
-    pub fn read<A: Api>(api: &A) -> Self {
+    pub(crate) fn read<A: Api>(api: &A) -> Self {
         let mut metrics = Self {
             registry: Registry::default(),
         };
@@ -40,7 +40,7 @@ impl Metrics {
 
     /// The text that is scraped.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail.
         let _ = encode(&mut text, &self.registry);

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use types::{BackendAddr, Vip};
 
 /// What the API asks of the agent. Each call answers from memory or from mapped tables.
-pub trait Api: Send + Sync + 'static {
+pub(crate) trait Api: Send + Sync + 'static {
     /// The agent as a whole.
     fn status(&self) -> Status;
     /// Services as they are asked for.
