@@ -1,9 +1,9 @@
 //! What one XDP program costs a packet, over an empty program in the same round.
 
 use anyhow::{Context as _, Result, ensure};
-use aya::{Ebpf, TestRun as _};
 use aya::maps::{Array, MapData, ProgramArray};
 use aya::programs::{ProgramFd, TestRunOptions, Xdp};
+use aya::{Ebpf, TestRun as _};
 use integration_common::{Bench, FRAME};
 
 use super::Summary;

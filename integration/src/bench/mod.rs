@@ -1,5 +1,6 @@
 //! Measurements: every figure beside a floor or a peer that was measured in the same run.
 
+mod lb;
 mod meter;
 mod report;
 mod sys;
@@ -10,7 +11,7 @@ pub use meter::{Flow, Meter};
 pub use report::{Case, Report, Summary};
 
 /// The areas, in the order they run.
-pub const AREAS: [&str; 0] = [];
+pub const AREAS: [&str; 1] = ["lb"];
 
 /// Runs the benchmarks of one area, or of `all`.
 ///
@@ -22,6 +23,10 @@ pub fn run(area: &str) -> Result<()> {
             "there is no area \"{area}\": expected all or one of {}",
             AREAS.join(", ")
         );
+    }
+    let wanted = |name: &str| area == "all" || area == name;
+    if wanted("lb") {
+        lb::run()?;
     }
     Ok(())
 }
