@@ -1,10 +1,10 @@
 //! What a VIP says itself: echo replies, "packet too big" and "port unreachable".
 
-use bpf_common::DropReason;
+use bpf_common::{DropReason, Packet};
 use wire::{Checksum, Ethernet, Icmp, Ipv4, Ipv6, ethertype, icmp_v4, icmp_v6, next_header};
 use wire::{pseudo_v6, replaced};
 
-use crate::access::{Maps, Packet};
+use crate::access::Maps;
 use crate::hash::AddrWords;
 use crate::headers::Headers;
 use crate::layout::{Counter, PROTO_ICMP};

@@ -3,10 +3,9 @@
 //! Only those from configured balancers, for VIPs that this node serves. What is not encapsulated,
 //! or has nothing to do with those VIPs, goes to the stack as it came.
 
-use bpf_common::DropReason;
+use bpf_common::{DropReason, Packet};
 use wire::{Ethernet, Ipv4, Ipv6, ethertype, next_header, replaced};
 
-use crate::access::Packet;
 use crate::hash::AddrWords;
 use crate::layout::DecapCounter;
 

@@ -1,10 +1,10 @@
 //! The ordinary packet: TCP or UDP, whole, without options or extension headers, in the frame's
 //! first part. Everything else is left to the general path, which decides these the same way.
 
-use bpf_common::DropReason;
+use bpf_common::{DropReason, Packet};
 use wire::{Ethernet, Ipv4, Ipv6, Tcp, Udp, ethertype};
 
-use crate::access::{Maps, Packet};
+use crate::access::Maps;
 use crate::forward::{Inner, Obstacle, forward};
 use crate::hash::{AddrWords, Flow, flow_hash};
 use crate::layout::{Counter, PROTO_TCP, PROTO_UDP};

@@ -1,9 +1,9 @@
 //! The way to a backend and the outer header.
 
-use bpf_common::DropReason;
+use bpf_common::{DropReason, Packet};
 use wire::{Ethernet, Ipv4, Ipv6, ethertype, next_header};
 
-use crate::access::{Maps, Packet};
+use crate::access::Maps;
 use crate::hash::AddrWords;
 use crate::layout::{BACKEND_LIVE, BACKEND_OFF_LINK};
 use crate::steer::NOBODY;

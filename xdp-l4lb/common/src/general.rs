@@ -1,10 +1,10 @@
 //! Any packet: options and extension headers, frames in pieces, ICMP, and all that is dropped or
 //! answered.
 
-use bpf_common::DropReason;
+use bpf_common::{DropReason, Packet};
 use wire::{Ethernet, Icmp, Tcp, VlanTag, ethertype, icmp_v4, icmp_v6, next_header};
 
-use crate::access::{Maps, Packet, Service};
+use crate::access::{Maps, Service};
 use crate::answer::{self, Ask};
 use crate::forward::{Obstacle, forward};
 use crate::hash::{Flow, flow_hash};

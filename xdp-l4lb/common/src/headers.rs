@@ -1,9 +1,8 @@
 //! Reads the headers of any IP packet, wherever they lie in a frame.
 
-use bpf_common::DropReason;
+use bpf_common::{DropReason, Packet};
 use wire::{Ipv4, Ipv6, Walk, WalkError};
 
-use crate::access::Packet;
 use crate::forward::Inner;
 use crate::hash::AddrWords;
 

@@ -36,7 +36,6 @@ mod answer;
 pub mod decap;
 mod fast;
 mod forward;
-mod frame;
 mod general;
 pub mod hash;
 mod headers;
@@ -47,11 +46,12 @@ mod steer;
 mod verdict;
 mod words;
 
-pub use access::{Backend, Maps, Packet, Port, Remembered, Service};
+use bpf_common::Packet;
+
+pub use access::{Backend, Maps, Port, Remembered, Service};
 pub use answer::{Answer, ECHO_V4, ECHO_V6, MAX_QUOTE, PUSH_V4, PUSH_V6};
 pub use fast::fast;
 pub use forward::{Exit, Forward, HEAD_V4, HEAD_V6, Inner};
-pub use frame::Frame;
 pub use general::general;
 pub use verdict::{Fast, Verdict};
 
