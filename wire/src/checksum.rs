@@ -61,6 +61,13 @@ impl Checksum {
         self.word([!a, !b])
     }
 
+    /// With another sum.
+    #[must_use]
+    #[inline(always)]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 + other.0)
+    }
+
     /// The field's bytes.
     #[must_use]
     #[inline(always)]

@@ -1,2 +1,6 @@
+//! What every kernel program does with a packet: bounded reads and writes, room for headers.
 #![no_std]
-//! What every kernel program does with a packet.
+
+mod xdp;
+
+pub use xdp::Xdp;
