@@ -15,6 +15,7 @@ use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteMessage, RouteMetric, RouteType, RouteVia,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use netlink_sys::AsyncSocket;
 use rtnetlink::{MulticastGroup, RouteMessageBuilder};
 use tokio::task::JoinSet;
 
@@ -57,7 +58,10 @@ pub(crate) struct Route {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     Interface(Interface),
-    InterfaceGone { index: u32, name: String },
+    InterfaceGone {
+        index: u32,
+        name: String,
+    },
     Neighbour(Neighbour),
     /// Routes or addresses changed.
     Routes,
@@ -121,14 +125,12 @@ impl Netlink {
     pub(crate) async fn next(&mut self) -> Option<Event> {
         loop {
             let (message, _) = self.events.next().await?;
-            match message.payload {
-                NetlinkPayload::InnerMessage(message) => {
-                    if let Some(event) = event(&message) {
-                        return Some(event);
-                    }
+            if let NetlinkPayload::InnerMessage(message) = &message.payload {
+                if let Some(event) = event(message) {
+                    return Some(event);
                 }
-                NetlinkPayload::Overrun(_) => return None,
-                _ => {}
+            } else if let NetlinkPayload::Overrun(_) = message.payload {
+                return None;
             }
         }
     }
@@ -325,12 +327,16 @@ fn neighbour(entry: &NeighbourMessage) -> Option<Neighbour> {
 fn is_usable(state: NeighbourState) -> bool {
     use NeighbourState as State;
 
-    match state {
-        State::Reachable | State::Permanent | State::Noarp => true,
-        // It was right a while ago, and is being checked.
-        State::Stale | State::Delay | State::Probe => true,
-        _ => false,
-    }
+    // The last three were right a while ago, and are checked when they are next used.
+    matches!(
+        state,
+        State::Reachable
+            | State::Permanent
+            | State::Noarp
+            | State::Stale
+            | State::Delay
+            | State::Probe
+    )
 }
 
 fn query(addr: IpAddr) -> RouteMessage {
@@ -347,11 +353,10 @@ fn query(addr: IpAddr) -> RouteMessage {
 }
 
 fn route(message: &RouteMessage) -> Option<Route> {
-    let local = match message.header.kind {
-        RouteType::Unicast => false,
-        RouteType::Local => true,
-        _ => return None,
-    };
+    let local = message.header.kind == RouteType::Local;
+    if !local && message.header.kind != RouteType::Unicast {
+        return None;
+    }
     let (mut ifindex, mut gateway, mut mtu) = (None, None, None);
     for attribute in &message.attributes {
         if let RouteAttribute::Oif(index) = attribute {

@@ -164,7 +164,8 @@ async fn get(
     path: &str,
     host: &str,
 ) -> Result<StatusCode, Box<dyn std::error::Error + Send + Sync>> {
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let request = Request::get(path)
         .header(HOST, host)
         .header(USER_AGENT, "sluicegate-probe")
@@ -229,7 +230,10 @@ mod tests {
             assert_eq!(probe(to, http()).await, expected);
 
             let request = seen.await.unwrap();
-            assert!(request.starts_with("GET /healthz HTTP/1.1\r\n"), "{request}");
+            assert!(
+                request.starts_with("GET /healthz HTTP/1.1\r\n"),
+                "{request}"
+            );
             assert!(request.contains("host: web.example\r\n"), "{request}");
         }
     }
@@ -243,12 +247,22 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn silence_ends_at_the_timeout() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let to = listener.local_addr().unwrap();
 
-        assert_eq!(probe(to, http()).await, Err(ProbeError::TimedOut));
+        let mut prober = Prober::new(Sources::default());
+        prober.start(Probe {
+            id: (),
+            to,
+            kind: http(),
+            timeout: Duration::from_millis(20),
+        });
+
+        let result = prober.next().await.unwrap();
+
+        assert_eq!(result.outcome, Err(ProbeError::TimedOut));
     }
 
     #[tokio::test]

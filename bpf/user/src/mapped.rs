@@ -90,12 +90,7 @@ impl<T: Layout> MappedArray<T> {
     /// If there is no such element.
     pub fn load(&self, index: u32) -> Result<T, OutOfRange> {
         let first = self.first_word(index)?;
-        const {
-            assert!(
-                Self::STRIDE <= LARGEST,
-                "a layout is one cache line at most"
-            )
-        };
+        const { assert!(Self::STRIDE <= LARGEST) };
         let mut bytes = [0; LARGEST * WORD];
         for (to, word) in bytes
             .chunks_exact_mut(WORD)
