@@ -233,6 +233,15 @@ impl Fsm {
         }
     }
 
+    /// Whether an OPEN is what comes next.
+    pub(crate) fn awaits_open(&self) -> bool {
+        match &self.state {
+            State::Talking(_, Phase::OpenSent { .. }) => true,
+            State::Talking(_, Phase::OpenConfirm { .. } | Phase::Established { .. })
+            | State::Waiting(_) => false,
+        }
+    }
+
     fn accept(&mut self, connection: ConnectionId, cx: Context, out: &mut Vec<Output>) {
         out.push(Output::Accept(connection));
         self.send_open(connection, cx, out);

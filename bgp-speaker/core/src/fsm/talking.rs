@@ -55,7 +55,7 @@ impl Fsm {
             (P::OpenConfirm { timers, .. } | P::Established { timers, .. }, I::Deadline)
                 if due(timers.hold_at) =>
             {
-                self.fail(ErrorCode::HoldTimerExpired, cx, out)
+                self.fail(ErrorCode::HoldTimerExpired, cx, out);
             }
             (
                 P::OpenConfirm { session, timers }

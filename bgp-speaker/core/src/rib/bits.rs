@@ -45,12 +45,6 @@ impl Bits {
         was
     }
 
-    /// Whether the prefix is in the set.
-    pub(crate) fn contains(&self, id: PrefixId) -> bool {
-        let (word, bit) = position(id);
-        self.words.get(word).is_some_and(|word| word & bit != 0)
-    }
-
     /// How many prefixes are in the set.
     pub(crate) fn len(&self) -> usize {
         self.len
@@ -185,7 +179,6 @@ mod tests {
                 } else {
                     prop_assert_eq!(bits.remove(id), model.remove(&id));
                 }
-                prop_assert_eq!(bits.contains(id), insert);
             }
 
             prop_assert_eq!(bits.len(), model.len());

@@ -162,6 +162,11 @@ impl FamilyRib {
     }
 
     pub(crate) fn open_outbound(&mut self, session: ConnectionId, profile: &Profile) {
+        let out = self.outbound.get(&session);
+        let group = out.and_then(|out| self.groups.get(&out.group));
+        if group.is_some_and(|group| group.profile == *profile) {
+            return;
+        }
         let number = self.join(profile);
         let present = profile
             .export
@@ -390,7 +395,7 @@ impl FamilyRib {
                 let route = self.route(attrs, id, attr, table.since(id))?;
                 Some(Advertised {
                     prefix: route.prefix,
-                    next_hop: group.profile.next_hop,
+                    next_hop: group.profile.next_hop?,
                     attributes: group.profile.attributes(route.attributes, route.key),
                     since: route.since,
                 })

@@ -140,8 +140,8 @@ impl Rib {
         self.of_mut(family).open_inbound(session);
     }
 
-    /// A session is to be told the profile's export, from the start or, if it has been told
-    /// another one, from where it is.
+    /// A session is to be told the profile's export: from the start, or from where it is if it
+    /// has been told another one.
     pub(crate) fn open_outbound(
         &mut self,
         session: ConnectionId,

@@ -24,7 +24,8 @@ const KEPT: usize = 32;
 pub(crate) struct Profile {
     pub(crate) export: Option<ExportId>,
     pub(crate) local_asn: Asn,
-    pub(crate) next_hop: NextHop,
+    /// Without one, everything is withdrawn.
+    pub(crate) next_hop: Option<NextHop>,
     pub(crate) dialect: Dialect,
 }
 
@@ -150,19 +151,17 @@ impl Profile {
         ids: impl Iterator<Item = PrefixId>,
         out: &mut Vec<u8>,
     ) -> bool {
+        let Some(next_hop) = self.next_hop else {
+            return false;
+        };
         let mut canonical = Vec::new();
         self.attributes(set.attributes(), set.key())
             .write(&mut canonical);
         let attributes = Attributes::from_canonical(&canonical);
         let mut prefixes = lookup(tables, ids).peekable();
         while prefixes.peek().is_some() {
-            let update = UpdateBuilder::announce(
-                out,
-                &self.dialect,
-                tables.family,
-                attributes,
-                &self.next_hop,
-            );
+            let update =
+                UpdateBuilder::announce(out, &self.dialect, tables.family, attributes, &next_hop);
             let Ok(mut update) = update else {
                 return false;
             };
