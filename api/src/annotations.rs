@@ -21,11 +21,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::fault::{At, Faults};
-use crate::read;
+use crate::{Unenforced, keys, read};
 
 /// What every annotation of Sluicegate begins with.
 pub const PREFIX: &str = "sluicegate.io/";
@@ -146,6 +147,45 @@ pub(crate) fn is_known(key: &str) -> bool {
 pub(crate) fn weight(all: &BTreeMap<String, String>, faults: &mut Faults) -> u16 {
     let mut annotations = Annotations { all, faults };
     annotations.number(WEIGHT, 0..=65535, DEFAULT_WEIGHT)
+}
+
+/// The addresses that a Service asks for, by either spelling of the annotation.
+pub(crate) fn requested(all: &BTreeMap<String, String>, faults: &mut Faults) -> Vec<IpAddr> {
+    let mut addresses = Vec::new();
+    let found = keys::LB_IPAM_IPS
+        .iter()
+        .find_map(|key| all.get_key_value(*key));
+    let Some((key, text)) = found else {
+        return addresses;
+    };
+    for text in text
+        .split(',')
+        .map(str::trim)
+        .filter(|text| !text.is_empty())
+    {
+        let addr = with_path(key, |at| read::address(text, at, faults));
+        addresses.extend(addr.filter(|addr| !addresses.contains(addr)));
+    }
+    addresses
+}
+
+/// Annotations that Cilium acts upon and Sluicegate does not.
+pub(crate) fn unenforced(all: &BTreeMap<String, String>) -> Vec<Unenforced> {
+    let sharing = |key: &str| {
+        let [new, old] = keys::LB_IPAM_SHARING_PREFIXES;
+        key.starts_with(new) || key.starts_with(old)
+    };
+    let remark = |key: &String| {
+        let note = if sharing(key) {
+            "an address is given to one Service only"
+        } else if key.starts_with(keys::CILIUM_SERVICE_PREFIX) {
+            "it changes nothing"
+        } else {
+            return None;
+        };
+        Some(with_path(key, |at| Unenforced::new(at, note)))
+    };
+    all.keys().filter_map(remark).collect()
 }
 
 impl ServiceSettings {

@@ -121,6 +121,8 @@ pub mod peer_config {
     pub const REASON_MISSING_AUTH_SECRET: &str = "MissingAuthSecret";
     /// The reason when the Secret is there and has no key `password`.
     pub const REASON_MISSING_PASSWORD: &str = "MissingPassword";
+    /// The key of the Secret's value.
+    pub const PASSWORD: &str = "password";
 }
 
 /// Sluicegate's own conditions, on objects of any kind.
@@ -129,10 +131,10 @@ pub mod own {
     pub const NOT_ENFORCED: &str = "sluicegate.io/NotEnforced";
     /// Its reason.
     pub const REASON_NOT_ENFORCED: &str = "FieldsNotEnforced";
-    /// Whether a frontend of the Service belongs to another Service already.
-    pub const FRONTEND_CONFLICT: &str = "sluicegate.io/FrontendConflict";
+    /// Whether an instance of a CiliumBGPClusterConfig cannot start on this node.
+    pub const NOT_STARTED: &str = "sluicegate.io/InstancesNotStarted";
     /// Its reason.
-    pub const REASON_FRONTEND_TAKEN: &str = "FrontendTaken";
+    pub const REASON_NOT_STARTED: &str = "InstancesNotStarted";
     /// Whether backends of the Service cannot be used as they are.
     pub const UNUSABLE_BACKENDS: &str = "sluicegate.io/UnusableBackends";
     /// Its reason.

@@ -203,7 +203,7 @@ impl fmt::Display for Unenforced {
 
 impl<S, T: Default> Document<S, T> {
     /// Metadata, spec and status; a fault for each that is missing and must not be.
-    pub(crate) fn open(self, kind: Kind, faults: &mut Faults) -> (Option<Metadata>, Option<S>, T) {
+    pub(crate) fn open(self, kind: Kind, faults: &mut Faults) -> (Metadata, Option<S>, T) {
         let metadata = self.metadata.unwrap_or_default();
         let meta = metadata.check(kind, faults);
         (meta, self.spec, self.status.unwrap_or_default())

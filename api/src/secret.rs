@@ -83,7 +83,7 @@ impl TryFrom<RawSecret> for Secret {
         }
         let texts = raw.string_data.unwrap_or_default().into_iter();
         data.extend(texts.map(|(name, text)| (name, SecretValue(text.into_bytes()))));
-        faults.finish(meta.map(|meta| Self {
+        faults.finish(Some(Self {
             // `kubectl apply` keeps the values in an annotation too.
             meta: Metadata {
                 annotations: BTreeMap::new(),

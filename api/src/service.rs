@@ -28,8 +28,8 @@ pub struct Service {
     pub headless: bool,
     /// Addresses that the user routes to the nodes.
     pub external_ips: Vec<IpAddr>,
-    /// The deprecated request for one address.
-    pub load_balancer_ip: Option<IpAddr>,
+    /// The addresses it asks for: of the annotation, then `spec.loadBalancerIP`.
+    pub requested: Vec<IpAddr>,
     /// Who is to serve it; none means the cluster's default.
     pub load_balancer_class: Option<String>,
     /// The families wanted, first one first.

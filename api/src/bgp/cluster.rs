@@ -160,7 +160,7 @@ impl TryFrom<Document<RawClusterSpec, RawStatus>> for BgpClusterConfig {
         let instances = read::each(Some(raw), &instances_at, &mut faults, |raw, at, faults| {
             raw.check(at, faults, &mut unenforced)
         });
-        faults.finish(meta.map(|meta| Self {
+        faults.finish(Some(Self {
             meta,
             node_selector,
             instances,

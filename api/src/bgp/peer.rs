@@ -11,6 +11,34 @@ use crate::read;
 use crate::selector::{Labels, RawSelector};
 use crate::{Condition, Fault, Kind, LabelSelector, Metadata};
 
+/// The names of address families, and those that are exchanged.
+const AFIS: [(&str, Option<Family>); 5] = [
+    ("ipv4", Some(Family::V4)),
+    ("ipv6", Some(Family::V6)),
+    ("l2vpn", None),
+    ("ls", None),
+    ("opaque", None),
+];
+
+/// The names of subsequent address families, and those that are exchanged.
+const SAFIS: [(&str, bool); 15] = [
+    ("unicast", true),
+    ("multicast", false),
+    ("mpls_label", false),
+    ("encapsulation", false),
+    ("vpls", false),
+    ("evpn", false),
+    ("ls", false),
+    ("sr_policy", false),
+    ("mup", false),
+    ("mpls_vpn", false),
+    ("mpls_vpn_multicast", false),
+    ("route_target_constraints", false),
+    ("flowspec_unicast", false),
+    ("flowspec_vpn", false),
+    ("key_value", false),
+];
+
 /// How to speak to a peer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BgpPeerConfig {
@@ -146,7 +174,7 @@ impl TryFrom<Document<RawPeerConfigSpec, RawStatus>> for BgpPeerConfig {
         let (meta, spec, status) = document.open(Kind::CiliumBGPPeerConfig, &mut faults);
         let spec = spec.unwrap_or_default();
         let session = spec.check(&At::ROOT.field("spec"), &mut faults, &mut unenforced);
-        faults.finish(meta.map(|meta| Self {
+        faults.finish(Some(Self {
             meta,
             session,
             conditions: status.conditions.unwrap_or_default(),
@@ -253,30 +281,6 @@ impl RawFamily {
         faults: &mut Faults,
         unenforced: &mut Vec<Unenforced>,
     ) -> Option<PeerFamily> {
-        const AFIS: [(&str, Option<Family>); 5] = [
-            ("ipv4", Some(Family::V4)),
-            ("ipv6", Some(Family::V6)),
-            ("l2vpn", None),
-            ("ls", None),
-            ("opaque", None),
-        ];
-        const SAFIS: [(&str, bool); 15] = [
-            ("unicast", true),
-            ("multicast", false),
-            ("mpls_label", false),
-            ("encapsulation", false),
-            ("vpls", false),
-            ("evpn", false),
-            ("ls", false),
-            ("sr_policy", false),
-            ("mup", false),
-            ("mpls_vpn", false),
-            ("mpls_vpn_multicast", false),
-            ("route_target_constraints", false),
-            ("flowspec_unicast", false),
-            ("flowspec_vpn", false),
-            ("key_value", false),
-        ];
         let advertisements = self
             .advertisements
             .map(|raw| raw.check(&at.field("advertisements"), faults));

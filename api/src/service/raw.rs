@@ -12,7 +12,7 @@ use super::{Ingress, IpFamilyPolicy, Service, ServiceType, SessionAffinity, Traf
 use crate::annotations::ServiceSettings;
 use crate::fault::{At, Faults};
 use crate::object::{Document, Raw};
-use crate::{Condition, Fault, Kind, Unenforced, read};
+use crate::{Condition, Fault, Kind, Metadata, Unenforced, annotations, read};
 
 /// How long Kubernetes keeps a client with its backend if not told.
 const DEFAULT_AFFINITY_SECS: u32 = 10800;
@@ -102,68 +102,85 @@ impl TryFrom<Document<RawServiceSpec, RawServiceStatus>> for Service {
 
     fn try_from(document: Document<RawServiceSpec, RawServiceStatus>) -> Result<Self, Vec<Fault>> {
         let mut faults = Faults::default();
-        let mut unenforced = Vec::new();
         let at = At::ROOT.field("spec");
         let (meta, spec, status) = document.open(Kind::Service, &mut faults);
         let mut spec = read::required(spec, &at, &mut faults).unwrap_or_default();
-        let settings = meta.as_ref().map_or_else(ServiceSettings::default, |meta| {
-            ServiceSettings::read(&meta.annotations, &mut faults)
-        });
-        let headless = spec.cluster_ip.as_deref() == Some("None");
-        let external_name = spec.kind.as_deref() == Some("ExternalName");
+        let mut unenforced = annotations::unenforced(&meta.annotations);
+        let settings = ServiceSettings::read(&meta.annotations, &mut faults);
+        let requested = annotations::requested(&meta.annotations, &mut faults);
+        let needs_ports = spec.cluster_ip.as_deref() != Some("None")
+            && spec.kind.as_deref() != Some("ExternalName");
         let ports = ports::check(
             spec.ports.take(),
-            !headless && !external_name,
+            needs_ports,
             &at.field("ports"),
             &mut faults,
             &mut unenforced,
         );
-        let ingress = ingress(status.load_balancer, &mut faults);
         let mut reader = Reader {
             at,
             faults: &mut faults,
             unenforced: &mut unenforced,
         };
         reader.remarks(&spec);
-        let cluster_ips = spec.cluster_ips.or_else(|| Some(vec![spec.cluster_ip?]));
-        let external = spec.external_traffic_policy.as_deref();
-        let internal = spec.internal_traffic_policy.as_deref();
-        let affinity = spec.session_affinity.as_deref();
-        let service = meta.map(|meta| Self {
+        let service = Self {
             meta,
-            kind: reader.kind(spec.kind.as_deref()),
-            ports,
-            selector: spec.selector.unwrap_or_default(),
-            headless,
-            cluster_ips: reader.addresses("clusterIPs", cluster_ips),
-            external_ips: reader.addresses("externalIPs", spec.external_ips),
-            load_balancer_ip: reader.load_balancer_ip(spec.load_balancer_ip.as_deref()),
-            load_balancer_class: spec.load_balancer_class.filter(|class| !class.is_empty()),
-            ip_families: reader.families(spec.ip_families),
-            ip_family_policy: reader.family_policy(spec.ip_family_policy.as_deref()),
-            external_traffic_policy: reader.traffic_policy("externalTrafficPolicy", external),
-            internal_traffic_policy: reader.traffic_policy("internalTrafficPolicy", internal),
-            session_affinity: reader.affinity(affinity, spec.session_affinity_config),
-            source_ranges: reader.source_ranges(spec.load_balancer_source_ranges),
             settings,
-            ingress,
+            ports,
+            ingress: ingress(status.load_balancer, reader.faults),
             conditions: status.conditions.unwrap_or_default(),
-            unenforced: Vec::new(),
-        });
-        let service = service.map(|service| Self {
+            ..reader.service(spec, requested)
+        };
+        faults.finish(Some(Self {
             unenforced,
             ..service
-        });
-        faults.finish(service)
+        }))
     }
 }
 
 impl Reader<'_> {
+    /// What the spec says by itself; the rest is empty.
+    fn service(&mut self, spec: RawServiceSpec, requested: Vec<IpAddr>) -> Service {
+        let headless = spec.cluster_ip.as_deref() == Some("None");
+        let cluster_ips = spec.cluster_ips.or_else(|| Some(vec![spec.cluster_ip?]));
+        let external = spec.external_traffic_policy.as_deref();
+        let internal = spec.internal_traffic_policy.as_deref();
+        let affinity = spec.session_affinity.as_deref();
+        Service {
+            meta: Metadata::default(),
+            kind: self.kind(spec.kind.as_deref()),
+            ports: Vec::new(),
+            selector: spec.selector.unwrap_or_default(),
+            headless,
+            cluster_ips: self.addresses("clusterIPs", cluster_ips),
+            external_ips: self.addresses("externalIPs", spec.external_ips),
+            requested: self.requested(requested, spec.load_balancer_ip.as_deref()),
+            load_balancer_class: spec.load_balancer_class.filter(|class| !class.is_empty()),
+            ip_families: self.families(spec.ip_families),
+            ip_family_policy: self.family_policy(spec.ip_family_policy.as_deref()),
+            external_traffic_policy: self.traffic_policy("externalTrafficPolicy", external),
+            internal_traffic_policy: self.traffic_policy("internalTrafficPolicy", internal),
+            session_affinity: self.affinity(affinity, spec.session_affinity_config),
+            source_ranges: self.source_ranges(spec.load_balancer_source_ranges),
+            settings: ServiceSettings::default(),
+            ingress: Vec::new(),
+            conditions: Vec::new(),
+            unenforced: Vec::new(),
+        }
+    }
+
     /// What is accepted and not acted upon, said so.
     fn remarks(&mut self, spec: &RawServiceSpec) {
         let some = |field, given: bool, note| given.then_some((field, note));
         let local = |policy: &Option<String>| policy.as_deref() == Some("Local");
         let remarks = [
+            some(
+                "externalIPs",
+                spec.external_ips
+                    .as_ref()
+                    .is_some_and(|ips| !ips.is_empty()),
+                "only addresses of status.loadBalancer are balanced",
+            ),
             some(
                 "externalName",
                 spec.external_name.is_some(),
@@ -236,9 +253,13 @@ impl Reader<'_> {
         })
     }
 
-    fn load_balancer_ip(&mut self, text: Option<&str>) -> Option<IpAddr> {
-        let text = text.filter(|text| !text.is_empty())?;
-        read::address(text, &self.at.field("loadBalancerIP"), self.faults)
+    /// What the annotation asks for, and the older field after it.
+    fn requested(&mut self, mut requested: Vec<IpAddr>, field: Option<&str>) -> Vec<IpAddr> {
+        let at = self.at.field("loadBalancerIP");
+        let field = field.filter(|text| !text.is_empty());
+        let more = field.and_then(|text| read::address(text, &at, self.faults));
+        requested.extend(more.filter(|addr| !requested.contains(addr)));
+        requested
     }
 
     fn families(&mut self, list: Option<Vec<String>>) -> Vec<Family> {

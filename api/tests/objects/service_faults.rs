@@ -136,6 +136,10 @@ fn faults_of_a_services_status_and_annotations_are_found() {
             ],
         ),
         (
+            annotated("lbipam.cilium.io/ips", "192.0.2.1,x"),
+            &["metadata.annotations[\"lbipam.cilium.io/ips\"]: \"x\" is not an IP address"],
+        ),
+        (
             annotated("sluicegate.io/helth-check", "http"),
             &[
                 "metadata.annotations[\"sluicegate.io/helth-check\"]: is not an annotation that Sluicegate knows",

@@ -51,6 +51,46 @@ fn annotations_say_how_a_service_is_checked() {
 }
 
 #[test]
+fn addresses_are_asked_for_by_annotation_and_by_field() {
+    let requested = |annotations: Value| {
+        let mut value = service(json!({"loadBalancerIP": "192.0.2.1"}));
+        value["metadata"]["annotations"] = annotations;
+        let service = read_as!(Service, value);
+        let addresses: Vec<String> = service.requested.iter().map(ToString::to_string).collect();
+        addresses.join(" ")
+    };
+
+    assert_eq!(requested(json!({})), "192.0.2.1");
+    assert_eq!(
+        requested(json!({"lbipam.cilium.io/ips": "192.0.2.2, fd00::1,192.0.2.1"})),
+        "192.0.2.2 fd00::1 192.0.2.1"
+    );
+    assert_eq!(
+        requested(json!({"io.cilium/lb-ipam-ips": "192.0.2.3"})),
+        "192.0.2.3 192.0.2.1"
+    );
+}
+
+#[test]
+fn annotations_that_only_cilium_acts_upon_are_named() {
+    let mut value = service(json!({}));
+    value["metadata"]["annotations"] = json!({
+        "lbipam.cilium.io/sharing-key": "a", "service.cilium.io/forwarding-mode": "dsr", "example.org/x": "y",
+    });
+
+    let service = read_as!(Service, value);
+
+    let named: Vec<String> = service.unenforced.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        named,
+        [
+            "metadata.annotations[\"lbipam.cilium.io/sharing-key\"]: an address is given to one Service only",
+            "metadata.annotations[\"service.cilium.io/forwarding-mode\"]: it changes nothing",
+        ]
+    );
+}
+
+#[test]
 fn every_field_of_a_service_that_is_not_acted_upon_is_named() {
     let Object::Service(service) = read(service(json!({
         "type": "LoadBalancer", "clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1", "fd00::1"],
