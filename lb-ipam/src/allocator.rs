@@ -159,10 +159,11 @@ impl Allocator {
             return;
         }
         let entry = self.services.entry(name.clone());
-        entry
-            .and_modify(|entry| entry.service.clone_from(&service))
-            .or_insert_with(|| Entry::new(service));
-        self.dirty.insert(name);
+        let entry = entry.or_insert_with(|| Entry::new(service.clone()));
+        if !entry.is_content_with(&service) {
+            self.dirty.insert(name);
+        }
+        entry.service = service;
     }
 
     fn forget(&mut self, name: &ObjectName) {

@@ -34,6 +34,19 @@ impl Entry {
         }
     }
 
+    /// Whether the service has all it wants and still wants the same, as when the source shows what was
+    /// written.
+    pub(crate) fn is_content_with(&self, service: &Service) -> bool {
+        let told = self.told.as_ref();
+        let (Service::Request(old), Service::Request(new)) = (&self.service, service) else {
+            return false;
+        };
+        told.is_some_and(|told| told.satisfaction.is_satisfied())
+            && old.labels == new.labels
+            && old.families == new.families
+            && old.requested == new.requested
+    }
+
     /// Says what is new about a request.
     pub(crate) fn speak(&mut self, name: &ObjectName, actions: &mut Vec<Action>) {
         let told = self.told.as_ref();

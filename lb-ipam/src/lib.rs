@@ -5,6 +5,7 @@ mod allocator;
 mod count;
 mod desired;
 mod entry;
+pub mod export;
 mod holders;
 mod pool;
 mod pools;
