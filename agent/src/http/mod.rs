@@ -12,7 +12,6 @@ use anyhow::{Context as _, Result};
 use tokio::net::TcpListener;
 
 pub(crate) use listener::Local;
-pub(crate) use metrics::Metrics;
 pub(crate) use routes::Api;
 
 /// Serves the local API until `stop` is done.
