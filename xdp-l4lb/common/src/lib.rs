@@ -46,7 +46,7 @@ mod steer;
 mod verdict;
 mod words;
 
-use bpf_common::Packet;
+pub use bpf_common::{Frame, Packet};
 
 pub use access::{Backend, Maps, Port, Remembered, Service};
 pub use answer::{Answer, ECHO_V4, ECHO_V6, Head, MAX_QUOTE, PUSH_V4, PUSH_V6};
