@@ -14,7 +14,7 @@ use crate::node::Node;
 use crate::rng::Rng;
 
 /// Backends that there are.
-const BACKENDS: usize = 6;
+pub(crate) const BACKENDS: usize = 6;
 
 /// One change, to be told to a node now or later.
 #[derive(Clone)]

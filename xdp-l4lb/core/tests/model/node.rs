@@ -46,6 +46,10 @@ pub(crate) struct Node {
     pub(crate) ready: BTreeSet<Vip>,
     /// Stores so far.
     pub(crate) stored: u64,
+    /// VIPs and backends that have been gone since the tables last were as told.
+    pub(crate) lost: BTreeSet<(Vip, IpAddr)>,
+    /// Some steps were handed back, and have not come again.
+    failed: bool,
     /// Not yet begun.
     steps: VecDeque<Step>,
     /// The step under way, and what is left of it.
@@ -68,6 +72,8 @@ impl Node {
             told: Told::default(),
             ready: BTreeSet::new(),
             stored: 0,
+            lost: BTreeSet::new(),
+            failed: false,
             steps: VecDeque::new(),
             begun: None,
             scan: None,
@@ -113,11 +119,24 @@ impl Node {
                 return;
             }
             self.steps.extend(self.planner.plan(self.now, &self.kernel));
+            self.failed &= self.steps.is_empty();
+            let due = self.planner.next_deadline();
+            if self.is_idle() && !self.failed && due.is_none_or(|at| at > self.now) {
+                self.lost.clear();
+            }
         }
         if rng.one_in(500) && !self.is_idle() {
             self.fail();
         } else {
             self.do_one();
+        }
+    }
+
+    /// Does the next thing, or the next few.
+    pub(crate) fn work_on(&mut self, rng: &mut Rng) {
+        let few = if rng.one_in(4) { 1 } else { rng.below(60) };
+        for _ in 0..few {
+            self.work(rng);
         }
     }
 
@@ -137,6 +156,7 @@ impl Node {
     pub(crate) fn crash(&mut self, rng: &mut Rng) {
         self.steps.clear();
         self.begun = None;
+        self.failed = false;
         self.scan = None;
         self.ready.clear();
         self.planner = Planner::restore(SETTINGS, &self.kernel);
@@ -306,6 +326,7 @@ impl Node {
 
     /// The next step fails, or the rest of one that is under way: it is handed back whole.
     fn fail(&mut self) {
+        self.failed = true;
         let begun = self.begun.take().map(|(step, _)| step);
         let rest = begun.into_iter().chain(self.steps.drain(..)).collect();
         self.planner.on_failed(self.now, rest);
