@@ -84,6 +84,10 @@ pub struct Planner {
     pools: Pools,
     graveyard: Graveyard,
     dirty: BTreeSet<ServiceKey>,
+    /// Tables whose slots cannot be read back before the steps of this call are done.
+    written: BTreeSet<TableId>,
+    /// Services that have to be looked at again then.
+    again: BTreeSet<ServiceKey>,
     /// Services of which only readiness may have changed.
     recheck: BTreeSet<ServiceKey>,
     /// Services of which something did not fit.
@@ -146,6 +150,8 @@ impl Planner {
             },
             graveyard: Graveyard::default(),
             dirty: BTreeSet::new(),
+            written: BTreeSet::new(),
+            again: BTreeSet::new(),
             recheck: BTreeSet::new(),
             starved: BTreeSet::new(),
             loose: BTreeSet::new(),
@@ -210,15 +216,15 @@ impl Planner {
     /// the rest of them by [`Self::on_failed`].
     #[must_use]
     pub fn plan(&mut self, now: Duration, tables: &impl Tables) -> Vec<Step> {
-        let mut out = std::mem::take(&mut self.repairs);
         match self.undone.take() {
-            Some((at, steps)) if at <= now => return steps,
+            Some((at, steps)) if at <= now => return self.again(steps),
             waiting @ Some(_) => {
                 self.undone = waiting;
-                return out;
+                return Vec::new();
             }
             None => {}
         }
+        let mut out = std::mem::take(&mut self.repairs);
         self.ripen(now, &mut out);
         self.tick(now, &mut out);
         self.end_quarantines(now);
@@ -238,6 +244,8 @@ impl Planner {
                 self.reconcile(&key, tables, &mut out);
             }
         }
+        self.written.clear();
+        self.dirty.append(&mut self.again);
         for key in std::mem::take(&mut self.recheck) {
             self.announce(&key, &mut out);
         }
@@ -250,6 +258,16 @@ impl Planner {
     /// The first of `rest` failed, and the others were not tried. They are handed out again later.
     pub fn on_failed(&mut self, now: Duration, rest: Vec<Step>) {
         self.undone = Some((now + RETRY, rest));
+    }
+
+    /// Steps that failed, as of now: an idle window that starts again starts now.
+    fn again(&self, mut steps: Vec<Step>) -> Vec<Step> {
+        for step in &mut steps {
+            if let Step::StoreSlots { epoch, .. } | Step::WriteSlots { epoch, .. } = step {
+                *epoch = self.epoch;
+            }
+        }
+        steps
     }
 
     /// When to call [`Self::plan`] again although nothing happened.
