@@ -210,15 +210,15 @@ impl Planner {
     /// the rest of them by [`Self::on_failed`].
     #[must_use]
     pub fn plan(&mut self, now: Duration, tables: &impl Tables) -> Vec<Step> {
-        let mut out = std::mem::take(&mut self.repairs);
         match self.undone.take() {
-            Some((at, steps)) if at <= now => return steps,
+            Some((at, steps)) if at <= now => return self.again(steps),
             waiting @ Some(_) => {
                 self.undone = waiting;
-                return out;
+                return Vec::new();
             }
             None => {}
         }
+        let mut out = std::mem::take(&mut self.repairs);
         self.ripen(now, &mut out);
         self.tick(now, &mut out);
         self.end_quarantines(now);
@@ -250,6 +250,16 @@ impl Planner {
     /// The first of `rest` failed, and the others were not tried. They are handed out again later.
     pub fn on_failed(&mut self, now: Duration, rest: Vec<Step>) {
         self.undone = Some((now + RETRY, rest));
+    }
+
+    /// Steps that failed, as of now: an idle window that starts again starts now.
+    fn again(&self, mut steps: Vec<Step>) -> Vec<Step> {
+        for step in &mut steps {
+            if let Step::StoreSlots { epoch, .. } | Step::WriteSlots { epoch, .. } = step {
+                *epoch = self.epoch;
+            }
+        }
+        steps
     }
 
     /// When to call [`Self::plan`] again although nothing happened.

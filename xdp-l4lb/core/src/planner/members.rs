@@ -13,6 +13,9 @@ use crate::desired::{BackendState, TableSize};
 use crate::maglev::{Candidate, Size};
 use crate::steps::{Step, Way};
 
+/// Before the way to a backend is known, that is why packets are dropped, not their size.
+const ANY_MTU: u16 = u16::MAX;
+
 /// What each backend of a service does.
 #[derive(Debug, Default)]
 pub(super) struct Roles {
@@ -189,5 +192,5 @@ pub(super) fn mode_of(way: Option<Way>) -> BackendMode {
         Some(way) if way.off_link => BACKEND_LIVE | BACKEND_OFF_LINK,
         Some(_) | None => BACKEND_LIVE,
     };
-    BackendMode::new(flags, ENCAP_IP, way.map_or(0, |way| way.mtu))
+    BackendMode::new(flags, ENCAP_IP, way.map_or(ANY_MTU, |way| way.mtu))
 }

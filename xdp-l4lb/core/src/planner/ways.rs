@@ -24,12 +24,11 @@ impl Planner {
             let Some(reach) = self.held.reaches.get(&addr) else {
                 continue;
             };
-            // Without a way the MTU stays: it must not seem to be zero before the way is gone.
-            let mode = reach.way.map(|way| mode_of(Some(way)));
+            let mode = mode_of(reach.way);
             let next_hop = reach.way.map_or(NextHop::NONE, |way| way.next_hop);
             for id in &reach.ids {
                 let id = *id;
-                out.extend(mode.map(|mode| Step::StoreBackendMode { id, mode }));
+                out.push(Step::StoreBackendMode { id, mode });
                 out.push(Step::StoreNextHop { id, next_hop });
                 let table = self.held.holders.get(&id).and_then(|holder| holder.table);
                 let owner = table.and_then(|name| self.held.tables.get(&name)?.owner.clone());
