@@ -18,11 +18,15 @@ const PROTOCOL: RouteProtocol = RouteProtocol::Other(236);
 /// Any route to the same address is better: this is for when there is none.
 const METRIC: u32 = 4_000_000;
 
-/// Adds and removes routes until exactly `wanted` have one.
+/// Adds the routes that are missing for `wanted`, and removes all others if `exactly` those may stay.
 ///
 /// # Errors
 /// If the kernel refuses; what was done so far stays, and calling again goes on from there.
-pub(crate) async fn set(handle: &Handle, wanted: &BTreeSet<IpAddr>) -> Result<(), NetlinkError> {
+pub(crate) async fn set(
+    handle: &Handle,
+    wanted: &BTreeSet<IpAddr>,
+    exactly: bool,
+) -> Result<(), NetlinkError> {
     let present = list(handle).await?;
     for addr in wanted.difference(&present) {
         let added = handle.route().add(message(*addr)).execute().await;
@@ -31,7 +35,7 @@ pub(crate) async fn set(handle: &Handle, wanted: &BTreeSet<IpAddr>) -> Result<()
             outcome => outcome?,
         }
     }
-    for addr in present.difference(wanted) {
+    for addr in present.difference(wanted).filter(|_| exactly) {
         let removed = handle.route().del(message(*addr)).execute().await;
         match removed.map_err(|error| failed("removing a blackhole route", &error)) {
             Err(error) if error.errno() == Some(libc::ESRCH) => {}

@@ -2,7 +2,11 @@
 //!
 //! `xdp_l4lb_core` decides; this carries out what it decided and tells it what happened.
 
+mod backend_role;
+mod balancer;
 mod blackholes;
+mod clock;
+mod inspect;
 mod links;
 mod netlink;
 mod next_hops;
@@ -12,6 +16,9 @@ mod tables;
 /// The kernel programs, or why they are not there.
 static OBJECT: Result<&[u8], &str> = include!(concat!(env!("OUT_DIR"), "/xdp-l4lb.rs"));
 
+pub use backend_role::{BackendDesired, BackendRole, BackendRoleError};
+pub use balancer::{Balancer, BalancerConfig, StartError, State, Stopped};
+pub use inspect::{Counters, InspectError, Inspector, KernelBackend, KernelService};
 pub use links::LinkState;
 pub use netlink::NetlinkError;
 pub use next_hops::{NoLinkLeft, Unresolved};

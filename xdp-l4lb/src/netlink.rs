@@ -1,11 +1,13 @@
 //! What the kernel says about interfaces, routes and neighbours, in the words used here.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt};
 use netlink_packet_core::{ErrorMessage, NetlinkMessage, NetlinkPayload};
+use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage};
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourExtFlags, NeighbourFlags, NeighbourMessage,
@@ -146,6 +148,19 @@ impl Netlink {
             .await
             .map_err(|error| failed("listing interfaces", &error))?;
         Ok(links.iter().filter_map(interface).collect())
+    }
+
+    /// This node's own addresses.
+    pub(crate) async fn addresses(&self) -> Result<BTreeSet<IpAddr>, NetlinkError> {
+        let all: Vec<AddressMessage> = self
+            .handle
+            .address()
+            .get()
+            .execute()
+            .try_collect()
+            .await
+            .map_err(|error| failed("listing addresses", &error))?;
+        Ok(all.iter().filter_map(address).collect())
     }
 
     /// Every neighbour that the kernel knows of.
@@ -337,6 +352,19 @@ fn is_usable(state: NeighbourState) -> bool {
             | State::Delay
             | State::Probe
     )
+}
+
+/// The interface's own address: on a point-to-point link the other attribute is the peer's.
+pub(crate) fn address(message: &AddressMessage) -> Option<IpAddr> {
+    let mut addr = None;
+    for attribute in &message.attributes {
+        if let AddressAttribute::Local(local) = attribute {
+            return Some(*local);
+        } else if let AddressAttribute::Address(other) = attribute {
+            addr = Some(*other);
+        }
+    }
+    addr
 }
 
 fn query(addr: IpAddr) -> RouteMessage {

@@ -1,6 +1,7 @@
 //! Carries out health probes: a TCP connection, or one HTTP request.
 
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -171,15 +172,16 @@ async fn get(
         .header(USER_AGENT, "sluicegate-probe")
         .header(CONNECTION, "close")
         .body(Empty::<Bytes>::new())?;
-    let exchange = async {
-        let answer = sender.send_request(request).await?;
-        Ok(answer.status())
-    };
-    // The connection makes no progress unless it is polled beside the request.
+    let mut answer = pin!(sender.send_request(request));
+    // The connection makes no progress unless it is polled beside the request, and may end in the
+    // same moment that it delivers the answer.
     tokio::select! {
         biased;
-        answer = exchange => answer,
-        ended = connection => Err(ended.err().map_or_else(|| "closed".into(), Into::into)),
+        answer = &mut answer => Ok(answer?.status()),
+        ended = connection => {
+            ended?;
+            Ok(answer.await?.status())
+        }
     }
 }
 

@@ -60,7 +60,6 @@ pub struct Tables {
     devices: Table<u32, Device>,
     service_stats: PerCpu<Traffic>,
     backend_stats: PerCpu<Traffic>,
-    drops: PerCpu<u64>,
     slots_of_links: LinkSlots,
     stores: u64,
 }
@@ -137,7 +136,6 @@ impl Tables {
             devices: Table::open(&specs.devices, &pins)?,
             service_stats: PerCpu::open(&specs.service_stats, &pins)?,
             backend_stats: PerCpu::open(&specs.backend_stats, &pins)?,
-            drops: PerCpu::open(&specs.drops, &pins)?,
             pins,
             program,
             stores: 0,
