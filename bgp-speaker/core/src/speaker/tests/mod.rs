@@ -1,0 +1,4 @@
+//! The speaker as a whole, against a peer that is as simple as can be.
+
+mod exchange;
+mod remote;
