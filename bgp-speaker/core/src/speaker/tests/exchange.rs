@@ -231,6 +231,41 @@ fn another_export_is_updates_only() {
 }
 
 #[test]
+fn a_withdrawal_packed_for_one_peer_is_not_sent_to_another_that_lacks_the_route() {
+    let other = |address, export| peer(address, 65000, export);
+    let mut world = World::new([
+        ("a", other("10.0.0.2", 1)),
+        ("b", other("10.0.0.3", 2)),
+        ("c", other("10.0.0.4", 1)),
+    ]);
+    let plain = desired::Attributes::default();
+    let target = |world: &mut World, name: &str| {
+        let moved = world.instance.peers.get_mut(&name.into()).unwrap();
+        moved.families.insert(Family::V4, Some(ExportId(2)));
+        world.configure();
+        world.drain();
+    };
+    announce(&mut world, "192.0.2.1/32", &plain);
+    world.establish("a", offer(65000, 2), ends());
+    world.establish("b", offer(65000, 3), ends());
+    world.drain();
+    target(&mut world, "a");
+
+    // The name of the first prefix is free now, and the second one gets it.
+    let (export, gone) = (EXPORT, prefix("192.0.2.1/32"));
+    world.event(Event::Exports(vec![ExportChange::Withdraw {
+        export,
+        prefix: gone,
+    }]));
+    announce(&mut world, "192.0.2.2/32", &plain);
+    let connection = world.establish("c", offer(65000, 4), ends());
+    world.drain();
+    target(&mut world, "c");
+
+    assert!(world.remotes[&connection].routes.is_empty());
+}
+
+#[test]
 fn a_thousand_routes_are_one_message_and_equal_peers_share_it() {
     let peers = ["10.0.0.2", "10.0.0.3"].map(|address| peer(address, 65000, 1));
     let [one, two] = peers;
