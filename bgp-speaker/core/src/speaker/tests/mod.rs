@@ -3,3 +3,4 @@
 mod exchange;
 mod properties;
 mod remote;
+mod transcripts;
