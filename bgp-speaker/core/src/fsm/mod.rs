@@ -15,6 +15,8 @@
 //! peer may connect to us at once, not to Idle, where it would be refused.
 
 mod talking;
+#[cfg(test)]
+mod tests;
 mod timing;
 mod waiting;
 

@@ -297,6 +297,7 @@ impl FamilyRib {
 
     /// Whether End-of-RIB is due now; it is taken for sent if so.
     pub(crate) fn take_end_of_rib(&mut self, session: ConnectionId, ready: bool) -> bool {
+        let ready = ready && self.is_reachable(session);
         match self.outbound.get_mut(&session) {
             Some(out) if out.owes_end_of_rib && ready && !out.has_more(false) => {
                 out.owes_end_of_rib = false;
@@ -308,7 +309,14 @@ impl FamilyRib {
 
     pub(crate) fn has_more(&self, session: ConnectionId, ready: bool) -> bool {
         let out = self.outbound.get(&session);
-        out.is_some_and(|out| out.has_more(ready))
+        out.is_some_and(|out| out.has_more(ready && self.is_reachable(session)))
+    }
+
+    /// Whether routes have a next hop: without one, that none was sent says nothing.
+    fn is_reachable(&self, session: ConnectionId) -> bool {
+        let out = self.outbound.get(&session);
+        let group = out.and_then(|out| self.groups.get(&out.group));
+        group.is_some_and(|group| group.profile.next_hop.is_some())
     }
 
     pub(crate) fn owes_end_of_rib(&self, session: ConnectionId) -> bool {
