@@ -136,7 +136,9 @@ fn a_broken_database_is_refused_by_name_and_left_alone() {
     let path = dir.path().join(FILE);
     with_commits(dir.path(), 5);
     let good = fs::read(&path).unwrap();
-    let garbage: Vec<u8> = (0..good.len()).map(|i| (i * 31 % 251) as u8).collect();
+    let garbage: Vec<u8> = (0..good.len())
+        .map(|i| u8::try_from(i * 31 % 251).unwrap())
+        .collect();
     let half = &good[..good.len() / 2];
 
     for bytes in [
@@ -395,7 +397,7 @@ proptest! {
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
-            (state >> 32) as u8
+            state.to_be_bytes()[0]
         };
 
         let after = check(&after_power_cut(&log, at, random)).unwrap();

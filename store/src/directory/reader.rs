@@ -63,9 +63,10 @@ pub(super) enum Settled {
 
 impl Reader {
     pub(super) fn new(root: &Path, settle: Duration) -> (Self, mpsc::Receiver<()>) {
-        let (watch, reports) = Watch::new();
+        let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
+        let (watch, reports) = Watch::new(&root);
         let reader = Self {
-            root: root.to_owned(),
+            root,
             watch,
             files: BTreeMap::new(),
             last: None,

@@ -40,9 +40,10 @@ fn key(kind: Kind, name: &str) -> Key {
 }
 
 fn object(key: &Key, version: u32) -> Object {
-    let spec = match key.kind {
-        Kind::Service => json!({"ports": [{"port": 80}]}),
-        _ => json!({}),
+    let spec = if key.kind == Kind::Service {
+        json!({"ports": [{"port": 80}]})
+    } else {
+        json!({})
     };
     let value = json!({
         "apiVersion": key.kind.api_versions()[0],
@@ -192,6 +193,20 @@ async fn a_dropped_call_loses_nothing_and_a_dropped_hub_ends_its_task() {
             .await
             .is_err()
     );
+}
+
+#[tokio::test]
+async fn a_source_that_panics_ends_the_hub_visibly() {
+    struct Broken;
+    impl Source for Broken {
+        async fn next(&mut self) -> Vec<Change> {
+            panic!("a bug in a source")
+        }
+    }
+    let mut hub = Hub::spawn(Broken);
+
+    tokio::time::timeout(LIMIT, hub.ended()).await.unwrap();
+    tokio::time::timeout(LIMIT, hub.ended()).await.unwrap();
 }
 
 #[derive(Clone, Debug)]

@@ -308,3 +308,26 @@ fn indented(text: &str) -> String {
     let first = lines.next().unwrap_or_default();
     format!("  - {}", first.trim_start()) + &lines.collect::<String>()
 }
+
+#[test]
+fn a_secrets_values_are_in_no_fault() {
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: md5, namespace: kube-system}\n";
+    for values in [
+        "stringData: {password: 7355608}\n",
+        "stringData: 7355608\n",
+        "stringData: [s7355608]\n",
+        "data: {password: '7355608!'}\n",
+        "data: {password: [s7355608]}\n",
+        "data: s7355608\n",
+        "password: s7355608\n",
+        "type: {a: s7355608}\n",
+        "stringData: {password: a, password: s7355608}\n",
+    ] {
+        let dir = directory(&[("secret.yaml", &format!("{secret}{values}"))]);
+
+        let lines = lines(dir.path());
+
+        assert!(!lines.is_empty(), "{values}");
+        assert!(!lines.concat().contains("7355608"), "{values}{lines:#?}");
+    }
+}
