@@ -1,3 +1,7 @@
 //! The per-node daemon.
 
+mod config;
+mod http;
+mod log;
+
 fn main() {}

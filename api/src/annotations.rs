@@ -21,11 +21,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::fault::{At, Faults};
-use crate::read;
+use crate::{Unenforced, keys, read};
 
 /// What every annotation of Sluicegate begins with.
 pub const PREFIX: &str = "sluicegate.io/";
@@ -148,8 +149,47 @@ pub(crate) fn weight(all: &BTreeMap<String, String>, faults: &mut Faults) -> u16
     annotations.number(WEIGHT, 0..=65535, DEFAULT_WEIGHT)
 }
 
+/// The addresses that a Service asks for, by either spelling of the annotation.
+pub(crate) fn requested(all: &BTreeMap<String, String>, faults: &mut Faults) -> Vec<IpAddr> {
+    let mut addresses = Vec::new();
+    let found = keys::LB_IPAM_IPS
+        .iter()
+        .find_map(|key| all.get_key_value(*key));
+    let Some((key, text)) = found else {
+        return addresses;
+    };
+    for text in text
+        .split(',')
+        .map(str::trim)
+        .filter(|text| !text.is_empty())
+    {
+        let addr = with_path(key, |at| read::address(text, at, faults));
+        addresses.extend(addr.filter(|addr| !addresses.contains(addr)));
+    }
+    addresses
+}
+
+/// Annotations that Cilium acts upon and Sluicegate does not.
+pub(crate) fn unenforced(all: &BTreeMap<String, String>) -> Vec<Unenforced> {
+    let sharing = |key: &str| {
+        let [new, old] = keys::LB_IPAM_SHARING_PREFIXES;
+        key.starts_with(new) || key.starts_with(old)
+    };
+    let remark = |key: &String| {
+        let note = if sharing(key) {
+            "an address is given to one Service only"
+        } else if key.starts_with(keys::CILIUM_SERVICE_PREFIX) {
+            "it changes nothing"
+        } else {
+            return None;
+        };
+        Some(with_path(key, |at| Unenforced::new(at, note)))
+    };
+    all.keys().filter_map(remark).collect()
+}
+
 impl ServiceSettings {
-    /// What annotations say; a fault for each that says nothing sensible.
+    /// What they say; a fault for each that says nothing sensible.
     pub(crate) fn read(all: &BTreeMap<String, String>, faults: &mut Faults) -> Self {
         const WHEN: [(&str, WhenEmpty); 2] = [
             ("withdraw", WhenEmpty::Withdraw),
@@ -171,7 +211,17 @@ impl Annotations<'_> {
             ("tcp", ProbeKind::Tcp),
             ("http", ProbeKind::Http),
         ];
-        let kind = self.choice(HEALTH_CHECK, &KINDS).unwrap_or(ProbeKind::None);
+        let kind = self.choice(HEALTH_CHECK, &KINDS);
+        if !self.all.contains_key(HEALTH_CHECK) {
+            for key in KNOWN
+                .into_iter()
+                .filter(|key| key.starts_with(HEALTH_CHECK))
+            {
+                if self.all.contains_key(key) {
+                    self.fault(key, format_args!("has no effect without {HEALTH_CHECK}"));
+                }
+            }
+        }
         let path = self.path();
         let port = self.optional_number(HEALTH_CHECK_PORT, 1..=65535);
         let interval = self.duration(HEALTH_CHECK_INTERVAL, &INTERVALS);
@@ -182,8 +232,12 @@ impl Annotations<'_> {
         }
         let rise = self.number(HEALTH_CHECK_RISE, 1..=100, DEFAULT_RISE);
         let fall = self.number(HEALTH_CHECK_FALL, 1..=100, DEFAULT_FALL);
-        let probe = match kind {
+        let probe = match kind? {
             ProbeKind::None => return None,
+            ProbeKind::Tcp if self.all.contains_key(HEALTH_CHECK_PATH) => {
+                self.fault(HEALTH_CHECK_PATH, "has no effect on a tcp check");
+                return None;
+            }
             ProbeKind::Tcp => Probe::Tcp,
             ProbeKind::Http => Probe::Http { path },
         };

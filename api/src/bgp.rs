@@ -10,4 +10,4 @@ pub use advertisement::{
 };
 pub use cluster::{BgpClusterConfig, BgpInstance, BgpPeer, PeerAddress};
 pub use community::LargeCommunity;
-pub use peer::{BgpPeerConfig, PeerFamily};
+pub use peer::{BgpPeerConfig, PeerFamily, SessionSettings};

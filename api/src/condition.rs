@@ -99,16 +99,14 @@ pub mod cluster_config {
     /// The message when peer configs are missing: sorted and without duplicates.
     #[must_use]
     pub fn missing_peer_configs(names: &std::collections::BTreeSet<String>) -> String {
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let names = names.join(" ");
+        let names = Vec::from_iter(names.iter().map(String::as_str)).join(" ");
         format!("Referenced CiliumBGPPeerConfig(s) are missing: [{names}]")
     }
 
     /// The message when other configs own selected nodes.
     #[must_use]
     pub fn conflicting(names: &std::collections::BTreeSet<String>) -> String {
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let names = names.join(" ");
+        let names = Vec::from_iter(names.iter().map(String::as_str)).join(" ");
         format!("Selecting the same node(s) with ClusterConfig(s): [{names}]")
     }
 }
@@ -121,6 +119,8 @@ pub mod peer_config {
     pub const REASON_MISSING_AUTH_SECRET: &str = "MissingAuthSecret";
     /// The reason when the Secret is there and has no key `password`.
     pub const REASON_MISSING_PASSWORD: &str = "MissingPassword";
+    /// The key of the password in the Secret.
+    pub const PASSWORD: &str = "password";
 }
 
 /// Sluicegate's own conditions, on objects of any kind.
@@ -129,10 +129,6 @@ pub mod own {
     pub const NOT_ENFORCED: &str = "sluicegate.io/NotEnforced";
     /// Its reason.
     pub const REASON_NOT_ENFORCED: &str = "FieldsNotEnforced";
-    /// Whether a frontend of the Service belongs to another Service already.
-    pub const FRONTEND_CONFLICT: &str = "sluicegate.io/FrontendConflict";
-    /// Its reason.
-    pub const REASON_FRONTEND_TAKEN: &str = "FrontendTaken";
     /// Whether backends of the Service cannot be used as they are.
     pub const UNUSABLE_BACKENDS: &str = "sluicegate.io/UnusableBackends";
     /// Its reason.

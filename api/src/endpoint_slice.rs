@@ -136,9 +136,7 @@ impl TryFrom<RawSlice> for EndpointSlice {
         let mut unenforced = Vec::new();
         let meta = raw.metadata.unwrap_or_default();
         let meta = meta.check(Kind::EndpointSlice, &mut faults);
-        let weight = meta.as_ref().map_or(annotations::DEFAULT_WEIGHT, |meta| {
-            annotations::weight(&meta.annotations, &mut faults)
-        });
+        let weight = annotations::weight(&meta.annotations, &mut faults);
         let at = At::ROOT.field("addressType");
         let address_type = read::required(raw.address_type, &at, &mut faults)
             .and_then(|text| read::one_of(&text, &TYPES, &at, &mut faults));
@@ -159,7 +157,7 @@ impl TryFrom<RawSlice> for EndpointSlice {
         let ports = read::each(raw.ports, &at, &mut faults, |raw, at, faults| {
             raw.check(at, faults, &mut unenforced)
         });
-        faults.finish(meta.zip(address_type).map(|(meta, address_type)| Self {
+        faults.finish(address_type.map(|address_type| Self {
             service: service_of(&meta),
             meta,
             address_type,

@@ -11,16 +11,11 @@ pub const SLICE_SERVICE: &str = "kubernetes.io/service-name";
 
 /// Addresses that a Service asks for, separated by commas; the newer spelling first.
 pub const LB_IPAM_IPS: [&str; 2] = ["lbipam.cilium.io/ips", "io.cilium/lb-ipam-ips"];
-/// Services with the same value may share addresses; the newer spelling first.
-pub const LB_IPAM_SHARING_KEY: [&str; 2] = [
-    "lbipam.cilium.io/sharing-key",
-    "io.cilium/lb-ipam-sharing-key",
-];
-/// Namespaces that addresses may be shared with; the newer spelling first.
-pub const LB_IPAM_SHARING_CROSS_NAMESPACE: [&str; 2] = [
-    "lbipam.cilium.io/sharing-cross-namespace",
-    "io.cilium/lb-ipam-sharing-cross-namespace",
-];
+/// How annotations begin that say which Services share addresses; the newer spelling first.
+pub const LB_IPAM_SHARING_PREFIXES: [&str; 2] =
+    ["lbipam.cilium.io/sharing-", "io.cilium/lb-ipam-sharing-"];
+/// How annotations begin that say how Cilium is to balance a Service.
+pub const CILIUM_SERVICE_PREFIX: &str = "service.cilium.io/";
 
 /// The load balancer class for addresses that BGP announces.
 pub const CLASS_BGP: &str = "io.cilium/bgp-control-plane";

@@ -58,8 +58,25 @@ pub(crate) struct RawMetadata {
     self_link: Option<String>,
 }
 
+impl Default for Metadata {
+    /// Of an object without a name.
+    fn default() -> Self {
+        Self {
+            name: ObjectName::of_cluster(""),
+            labels: Labels::new(),
+            annotations: BTreeMap::new(),
+            generation: None,
+            uid: None,
+            resource_version: None,
+            created: None,
+            deleted: None,
+        }
+    }
+}
+
 impl RawMetadata {
-    pub(crate) fn check(self, kind: Kind, faults: &mut Faults) -> Option<Metadata> {
+    /// The metadata; without a name of its own after a fault.
+    pub(crate) fn check(self, kind: Kind, faults: &mut Faults) -> Metadata {
         let at = At::ROOT.field("metadata");
         let name = read::required(self.name, &at.field("name"), faults);
         if let Some(name) = &name {
@@ -89,15 +106,15 @@ impl RawMetadata {
         let mut time = |text: Option<String>, field| {
             text.and_then(|text| read::parsed(&text, &at.field(field), faults))
         };
-        Some(Metadata {
+        Metadata {
             created: time(self.creation_timestamp, "creationTimestamp"),
             deleted: time(self.deletion_timestamp, "deletionTimestamp"),
-            name: ObjectName::new(namespace, &name?),
+            name: ObjectName::new(namespace, &name.unwrap_or_default()),
             labels,
             annotations,
             generation: self.generation,
             uid: self.uid,
             resource_version: self.resource_version,
-        })
+        }
     }
 }

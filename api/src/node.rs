@@ -132,15 +132,13 @@ impl TryFrom<Document<RawNodeSpec, RawNodeStatus>> for Node {
     fn try_from(document: Document<RawNodeSpec, RawNodeStatus>) -> Result<Self, Vec<Fault>> {
         let mut faults = Faults::default();
         let (meta, spec, status) = document.open(Kind::Node, &mut faults);
-        let at = At::ROOT.field("metadata");
-        let name = meta
-            .as_ref()
-            .and_then(|meta| read::parsed(&meta.name.name, &at.field("name"), &mut faults));
+        // The rule for both names is the same, so a fault of it was added with the metadata.
+        let name = meta.name.name.parse().ok();
         let pod_cidrs = spec.unwrap_or_default().pod_cidrs(&mut faults);
         let at = At::ROOT.field("status");
         let at = at.field("addresses");
         let addresses = read::each(status.addresses, &at, &mut faults, RawNodeAddress::check);
-        faults.finish(meta.zip(name).map(|(meta, name)| Self {
+        faults.finish(name.map(|name| Self {
             meta,
             name,
             addresses,

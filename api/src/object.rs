@@ -75,6 +75,15 @@ pub(crate) struct RawStatus {
     pub(crate) conditions: Option<Vec<Condition>>,
 }
 
+/// How a file has an object.
+pub(crate) trait Raw {
+    /// The types that mirror the file.
+    type Form;
+
+    /// Whether a fault may quote what the file says.
+    const QUOTED: bool = true;
+}
+
 impl Object {
     /// Reads and validates an object.
     ///
@@ -194,7 +203,7 @@ impl fmt::Display for Unenforced {
 
 impl<S, T: Default> Document<S, T> {
     /// Metadata, spec and status; a fault for each that is missing and must not be.
-    pub(crate) fn open(self, kind: Kind, faults: &mut Faults) -> (Option<Metadata>, Option<S>, T) {
+    pub(crate) fn open(self, kind: Kind, faults: &mut Faults) -> (Metadata, Option<S>, T) {
         let metadata = self.metadata.unwrap_or_default();
         let meta = metadata.check(kind, faults);
         (meta, self.spec, self.status.unwrap_or_default())
@@ -204,14 +213,13 @@ impl<S, T: Default> Document<S, T> {
 fn build<R, T>(value: Value, strictness: Strictness) -> Result<Arc<T>, Vec<Fault>>
 where
     R: DeserializeOwned,
-    T: TryFrom<R, Error = Vec<Fault>>,
-    T: Raw<Form = R>,
+    T: TryFrom<R, Error = Vec<Fault>> + Raw<Form = R>,
 {
     let mut faults = Vec::new();
     if strictness == Strictness::Strict {
         unknown_annotations(&value, &mut faults);
     }
-    let unknown = |path: serde_ignored::Path<'_>| {
+    let mut unknown = |path: serde_ignored::Path<'_>| {
         if strictness == Strictness::Strict {
             faults.push(Fault {
                 path: ignored_path(&path),
@@ -219,16 +227,17 @@ where
             });
         }
     };
-    let raw = {
-        let mut unknown = unknown;
-        let reader = serde_ignored::Deserializer::new(value, &mut unknown);
-        serde_path_to_error::deserialize::<_, R>(reader)
-    };
+    let reader = serde_ignored::Deserializer::new(value, &mut unknown);
+    let raw: Result<R, _> = serde_path_to_error::deserialize(reader);
     let built = match raw {
         Ok(raw) => T::try_from(raw),
         Err(error) => Err(vec![Fault {
             path: error_path(error.path()),
-            reason: error.inner().to_string(),
+            reason: if T::QUOTED {
+                in_words(&error.inner().to_string())
+            } else {
+                "is not of the right type".to_owned()
+            },
         }]),
     };
     match built {
@@ -241,9 +250,15 @@ where
     }
 }
 
-/// Names the form in which a file has an object.
-pub(crate) trait Raw {
-    type Form;
+/// serde's message, without the names of Rust types.
+fn in_words(message: &str) -> String {
+    match message.rsplit_once(", expected ") {
+        Some((found, "i64")) => format!("{found}, expected a number"),
+        Some((found, wanted)) if wanted.starts_with("struct ") => {
+            format!("{found}, expected a map")
+        }
+        Some(_) | None => message.to_owned(),
+    }
 }
 
 /// A misspelt annotation of ours would change nothing and say nothing.

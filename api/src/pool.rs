@@ -107,7 +107,7 @@ impl TryFrom<Document<RawPoolSpec, RawStatus>> for LoadBalancerIPPool {
         let allow_first_last_ips = spec.allow_first_last_ips.and_then(|text| {
             read::one_of(&text, &YES_NO, &at.field("allowFirstLastIPs"), &mut faults)
         });
-        faults.finish(meta.map(|meta| Self {
+        faults.finish(Some(Self {
             meta,
             blocks,
             service_selector,

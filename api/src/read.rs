@@ -106,13 +106,16 @@ pub(crate) fn each<R, T>(
 
 /// A fault for each item whose name an earlier one has.
 pub(crate) fn unique<'n>(
-    names: impl Iterator<Item = &'n str>,
+    names: impl Iterator<Item = Option<&'n str>>,
     field: &str,
     at: &At<'_>,
     faults: &mut Faults,
 ) {
     let mut seen = BTreeSet::new();
     for (index, name) in names.enumerate() {
+        let Some(name) = name.filter(|name| !name.is_empty()) else {
+            continue;
+        };
         if !seen.insert(name) {
             let at = at.index(index);
             faults.add(&at.field(field), format_args!("\"{name}\" is there twice"));

@@ -61,6 +61,8 @@ impl fmt::Debug for SecretValue {
 
 impl Raw for Secret {
     type Form = RawSecret;
+
+    const QUOTED: bool = false;
 }
 
 impl TryFrom<RawSecret> for Secret {
@@ -81,8 +83,12 @@ impl TryFrom<RawSecret> for Secret {
         }
         let texts = raw.string_data.unwrap_or_default().into_iter();
         data.extend(texts.map(|(name, text)| (name, SecretValue(text.into_bytes()))));
-        faults.finish(meta.map(|meta| Self {
-            meta,
+        faults.finish(Some(Self {
+            // `kubectl apply` keeps the values in an annotation too.
+            meta: Metadata {
+                annotations: BTreeMap::new(),
+                ..meta
+            },
             kind: raw.secret_type.unwrap_or_else(|| "Opaque".to_owned()),
             data,
         }))

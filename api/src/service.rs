@@ -1,5 +1,6 @@
 //! Service: what clients dial, and how it is to be balanced.
 
+mod ports;
 mod raw;
 
 use std::collections::BTreeMap;
@@ -27,8 +28,8 @@ pub struct Service {
     pub headless: bool,
     /// Addresses that the user routes to the nodes.
     pub external_ips: Vec<IpAddr>,
-    /// The deprecated request for one address.
-    pub load_balancer_ip: Option<IpAddr>,
+    /// The addresses it asks for: of the annotation, then `spec.loadBalancerIP`.
+    pub requested: Vec<IpAddr>,
     /// Who is to serve it; none means the cluster's default.
     pub load_balancer_class: Option<String>,
     /// The families wanted, first one first.

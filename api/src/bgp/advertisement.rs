@@ -176,7 +176,7 @@ impl TryFrom<Document<RawAdvertisementSpec, RawStatus>> for BgpAdvertisement {
             read::each(spec.advertisements, &at, &mut faults, |raw, at, faults| {
                 raw.check(at, faults, &mut unenforced)
             });
-        faults.finish(meta.map(|meta| Self {
+        faults.finish(Some(Self {
             meta,
             advertisements,
             conditions: status.conditions.unwrap_or_default(),
@@ -212,19 +212,8 @@ impl RawAdvertisement {
         let type_at = at.field("advertisementType");
         let kind = read::required(self.advertisement_type, &type_at, faults)?;
         let kind = read::one_of(&kind, &TYPES, &type_at, faults)?;
-        for (field, given, wanted) in [
-            ("service", service.is_some(), kind == Type::Service),
-            ("interface", interface.is_some(), kind == Type::Interface),
-        ] {
-            match (given, wanted) {
-                (false, true) => faults.add(&at.field(field), "is required for this type"),
-                (true, false) => faults.add(&at.field(field), "is not allowed for this type"),
-                (true, true) | (false, false) => {}
-            }
-        }
-        if kind == Type::PodCidr && selector.is_some() {
-            faults.add(&at.field("selector"), "is not allowed for this type");
-        }
+        let given = (service.is_some(), interface.is_some(), selector.is_some());
+        fits(kind, given, at, faults);
         if kind != Type::Service {
             let note = "only Service addresses are announced";
             unenforced.push(Unenforced::new(&type_at, note));
@@ -318,5 +307,23 @@ impl RawAttributes {
                 faults,
             ),
         }
+    }
+}
+
+/// A fault for each part that a type needs and that is not there, or the other way round.
+fn fits(kind: Type, given: (bool, bool, bool), at: &At<'_>, faults: &mut Faults) {
+    let (service, interface, selector) = given;
+    for (field, given, wanted) in [
+        ("service", service, kind == Type::Service),
+        ("interface", interface, kind == Type::Interface),
+    ] {
+        match (given, wanted) {
+            (false, true) => faults.add(&at.field(field), "is required for this type"),
+            (true, false) => faults.add(&at.field(field), "is not allowed for this type"),
+            (true, true) | (false, false) => {}
+        }
+    }
+    if kind == Type::PodCidr && selector {
+        faults.add(&at.field("selector"), "is not allowed for this type");
     }
 }

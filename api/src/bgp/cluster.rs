@@ -149,20 +149,18 @@ impl TryFrom<Document<RawClusterSpec, RawStatus>> for BgpClusterConfig {
             .map(|raw| raw.check(&at.field("nodeSelector"), &mut faults));
         let mut unenforced = Vec::new();
         let instances_at = at.field("bgpInstances");
-        let count = spec.bgp_instances.as_ref().map_or(0, Vec::len);
+        let raw = spec.bgp_instances.unwrap_or_default();
+        let count = raw.len();
         if !(1..=16).contains(&count) {
             let reason = format_args!("must have 1 to 16 items, not {count}");
             faults.add(&instances_at, reason);
         }
-        let instances = read::each(
-            spec.bgp_instances,
-            &instances_at,
-            &mut faults,
-            |raw, at, faults| raw.check(at, faults, &mut unenforced),
-        );
-        let names = instances.iter().map(|instance| instance.name.as_str());
+        let names = raw.iter().map(|instance| instance.name.as_deref());
         read::unique(names, "name", &instances_at, &mut faults);
-        faults.finish(meta.map(|meta| Self {
+        let instances = read::each(Some(raw), &instances_at, &mut faults, |raw, at, faults| {
+            raw.check(at, faults, &mut unenforced)
+        });
+        faults.finish(Some(Self {
             meta,
             node_selector,
             instances,
@@ -189,15 +187,16 @@ impl RawInstance {
             ));
         }
         let peers_at = at.field("peers");
+        let names = self.peers.iter().flatten().map(|peer| peer.name.as_deref());
+        read::unique(names, "name", &peers_at, faults);
         let peers = read::each(self.peers, &peers_at, faults, |raw, at, faults| {
             raw.check(at, faults, unenforced)
         });
-        let names = peers.iter().map(|peer| peer.name.as_str());
-        read::unique(names, "name", &peers_at, faults);
+        let local_port = read::optional(self.local_port, 1..=65535, &at.field("localPort"), faults);
         Some(BgpInstance {
             name: name?,
             local_asn: asn.and_then(|number: u32| Asn::try_from(number).ok()),
-            local_port: read::optional(self.local_port, 1..=65535, &at.field("localPort"), faults),
+            local_port,
             peers,
         })
     }

@@ -11,11 +11,50 @@ use crate::read;
 use crate::selector::{Labels, RawSelector};
 use crate::{Condition, Fault, Kind, LabelSelector, Metadata};
 
+/// The names of address families, and those that are exchanged.
+const AFIS: [(&str, Option<Family>); 5] = [
+    ("ipv4", Some(Family::V4)),
+    ("ipv6", Some(Family::V6)),
+    ("l2vpn", None),
+    ("ls", None),
+    ("opaque", None),
+];
+
+/// The names of subsequent address families, and those that are exchanged.
+const SAFIS: [(&str, bool); 15] = [
+    ("unicast", true),
+    ("multicast", false),
+    ("mpls_label", false),
+    ("encapsulation", false),
+    ("vpls", false),
+    ("evpn", false),
+    ("ls", false),
+    ("sr_policy", false),
+    ("mup", false),
+    ("mpls_vpn", false),
+    ("mpls_vpn_multicast", false),
+    ("route_target_constraints", false),
+    ("flowspec_unicast", false),
+    ("flowspec_vpn", false),
+    ("key_value", false),
+];
+
 /// How to speak to a peer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BgpPeerConfig {
     /// Its name.
     pub meta: Metadata,
+    /// What is set, and the defaults for what is not.
+    pub session: SessionSettings,
+    /// What its status says so far.
+    pub conditions: Vec<Condition>,
+    /// Fields that are accepted and not acted upon.
+    pub unenforced: Vec<Unenforced>,
+}
+
+/// How a session is run. The default is what a peer without a CiliumBGPPeerConfig gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionSettings {
     /// The peer's TCP port.
     pub peer_port: u16,
     /// The interface whose address is the session's source.
@@ -34,10 +73,6 @@ pub struct BgpPeerConfig {
     pub multihop: u8,
     /// The families of routes that are exchanged.
     pub families: Vec<PeerFamily>,
-    /// What its status says so far.
-    pub conditions: Vec<Condition>,
-    /// Fields that are accepted and not acted upon.
-    pub unenforced: Vec<Unenforced>,
 }
 
 /// A family of unicast routes, and which advertisements go with it.
@@ -96,15 +131,23 @@ struct Timers {
     keepalive: Duration,
 }
 
-impl BgpPeerConfig {
-    /// What applies to a peer that names no CiliumBGPPeerConfig: every default.
-    #[must_use]
-    pub fn families_by_default() -> Vec<PeerFamily> {
+impl Default for SessionSettings {
+    fn default() -> Self {
         let family = |family| PeerFamily {
             family,
             advertisements: None,
         };
-        vec![family(Family::V6), family(Family::V4)]
+        Self {
+            peer_port: 179,
+            source_interface: None,
+            connect_retry: Duration::from_secs(120),
+            hold: Duration::from_secs(90),
+            keepalive: Duration::from_secs(30),
+            auth_secret: None,
+            graceful_restart: None,
+            multihop: 1,
+            families: vec![family(Family::V6), family(Family::V4)],
+        }
     }
 }
 
@@ -127,80 +170,97 @@ impl TryFrom<Document<RawPeerConfigSpec, RawStatus>> for BgpPeerConfig {
 
     fn try_from(document: Document<RawPeerConfigSpec, RawStatus>) -> Result<Self, Vec<Fault>> {
         let mut faults = Faults::default();
-        let at = At::ROOT.field("spec");
+        let mut unenforced = Vec::new();
         let (meta, spec, status) = document.open(Kind::CiliumBGPPeerConfig, &mut faults);
         let spec = spec.unwrap_or_default();
-        let mut unenforced = Vec::new();
-        let transport_at = at.field("transport");
-        let transport = spec.transport.unwrap_or_default();
-        let port_at = transport_at.field("peerPort");
-        let peer_port = read::number(transport.peer_port, 1..=65535, 179, &port_at, &mut faults);
-        if transport.source_interface.is_some() {
-            let at = transport_at.field("sourceInterface");
-            let note = "the system chooses the source address";
-            unenforced.push(Unenforced::new(&at, note));
-        }
-        let timers = spec.timers.unwrap_or_default();
-        let timers = timers.check(&at.field("timers"), &mut faults);
-        let graceful_restart = spec
-            .graceful_restart
-            .and_then(|raw| raw.check(&at.field("gracefulRestart"), &mut faults));
-        let hops_at = at.field("ebgpMultihop");
-        let multihop = read::number(spec.ebgp_multihop, 1..=255, 1, &hops_at, &mut faults);
-        let families = match spec.families {
-            Some(raw) if !raw.is_empty() => read::each(
-                Some(raw),
-                &at.field("families"),
-                &mut faults,
-                |raw, at, faults| raw.check(at, faults, &mut unenforced),
-            ),
-            Some(_) | None => Self::families_by_default(),
-        };
-        faults.finish(meta.map(|meta| Self {
+        let session = spec.check(&At::ROOT.field("spec"), &mut faults, &mut unenforced);
+        faults.finish(Some(Self {
             meta,
-            peer_port,
-            source_interface: transport.source_interface,
-            connect_retry: timers.connect_retry,
-            hold: timers.hold,
-            keepalive: timers.keepalive,
-            auth_secret: spec.auth_secret_ref.filter(|name| !name.is_empty()),
-            graceful_restart,
-            multihop,
-            families,
+            session,
             conditions: status.conditions.unwrap_or_default(),
             unenforced,
         }))
     }
 }
 
+impl RawPeerConfigSpec {
+    fn check(
+        self,
+        at: &At<'_>,
+        faults: &mut Faults,
+        unenforced: &mut Vec<Unenforced>,
+    ) -> SessionSettings {
+        let default = SessionSettings::default();
+        let transport_at = at.field("transport");
+        let transport = self.transport.unwrap_or_default();
+        let port_at = transport_at.field("peerPort");
+        let port = read::optional(transport.peer_port, 1..=65535, &port_at, faults);
+        if transport.source_interface.is_some() {
+            let at = transport_at.field("sourceInterface");
+            let note = "the system chooses the source address";
+            unenforced.push(Unenforced::new(&at, note));
+        }
+        let timers = self.timers.unwrap_or_default();
+        let timers = timers.check(&default, &at.field("timers"), faults);
+        let graceful_restart = self
+            .graceful_restart
+            .and_then(|raw| raw.check(&at.field("gracefulRestart"), faults));
+        let hops_at = at.field("ebgpMultihop");
+        let multihop = read::optional(self.ebgp_multihop, 1..=255, &hops_at, faults);
+        let families = self.families.filter(|families| !families.is_empty());
+        let families = families.map(|raw| {
+            read::each(
+                Some(raw),
+                &at.field("families"),
+                faults,
+                |raw, at, faults| raw.check(at, faults, unenforced),
+            )
+        });
+        SessionSettings {
+            peer_port: port.unwrap_or(default.peer_port),
+            source_interface: transport.source_interface,
+            connect_retry: timers.connect_retry,
+            hold: timers.hold,
+            keepalive: timers.keepalive,
+            auth_secret: self.auth_secret_ref.filter(|name| !name.is_empty()),
+            graceful_restart,
+            multihop: multihop.unwrap_or(default.multihop),
+            families: families.unwrap_or(default.families),
+        }
+    }
+}
+
 impl RawTimers {
-    fn check(self, at: &At<'_>, faults: &mut Faults) -> Timers {
-        let mut seconds = |value, range, default: u32, field| {
-            read::number(value, range, default, &at.field(field), faults)
+    fn check(self, default: &SessionSettings, at: &At<'_>, faults: &mut Faults) -> Timers {
+        let mut seconds = |value, range, default: Duration, field| {
+            let secs = read::optional(value, range, &at.field(field), faults);
+            secs.map_or(default, Duration::from_secs)
         };
-        let retry = seconds(
-            self.connect_retry_time_seconds,
-            1..=i64::from(i32::MAX),
-            120,
-            "connectRetryTimeSeconds",
-        );
-        let hold = seconds(self.hold_time_seconds, 3..=65535, 90, "holdTimeSeconds");
-        let keepalive = seconds(
-            self.keep_alive_time_seconds,
-            1..=65535,
-            30,
-            "keepAliveTimeSeconds",
-        );
-        if keepalive > hold {
+        let retry = self.connect_retry_time_seconds;
+        let retries = 1..=i64::from(i32::MAX);
+        let hold = self.hold_time_seconds;
+        let keepalive = self.keep_alive_time_seconds;
+        let timers = Timers {
+            connect_retry: seconds(
+                retry,
+                retries,
+                default.connect_retry,
+                "connectRetryTimeSeconds",
+            ),
+            hold: seconds(hold, 3..=65535, default.hold, "holdTimeSeconds"),
+            keepalive: seconds(
+                keepalive,
+                1..=65535,
+                default.keepalive,
+                "keepAliveTimeSeconds",
+            ),
+        };
+        if timers.keepalive > timers.hold {
+            let (keepalive, hold) = (timers.keepalive.as_secs(), timers.hold.as_secs());
             let reason = format_args!("{keepalive} is larger than holdTimeSeconds, {hold}");
             faults.add(&at.field("keepAliveTimeSeconds"), reason);
         }
-        let secs = |secs: u32| Duration::from_secs(secs.into());
-        Timers {
-            connect_retry: secs(retry),
-            hold: secs(hold),
-            keepalive: secs(keepalive),
-        }
+        timers
     }
 }
 
@@ -221,30 +281,6 @@ impl RawFamily {
         faults: &mut Faults,
         unenforced: &mut Vec<Unenforced>,
     ) -> Option<PeerFamily> {
-        const AFIS: [(&str, Option<Family>); 5] = [
-            ("ipv4", Some(Family::V4)),
-            ("ipv6", Some(Family::V6)),
-            ("l2vpn", None),
-            ("ls", None),
-            ("opaque", None),
-        ];
-        const SAFIS: [(&str, bool); 15] = [
-            ("unicast", true),
-            ("multicast", false),
-            ("mpls_label", false),
-            ("encapsulation", false),
-            ("vpls", false),
-            ("evpn", false),
-            ("ls", false),
-            ("sr_policy", false),
-            ("mup", false),
-            ("mpls_vpn", false),
-            ("mpls_vpn_multicast", false),
-            ("route_target_constraints", false),
-            ("flowspec_unicast", false),
-            ("flowspec_vpn", false),
-            ("key_value", false),
-        ];
         let advertisements = self
             .advertisements
             .map(|raw| raw.check(&at.field("advertisements"), faults));

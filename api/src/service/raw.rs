@@ -7,14 +7,12 @@ use serde::Deserialize;
 use serde_json::Value;
 use types::{Family, Prefix};
 
-use super::{
-    Ingress, IpFamilyPolicy, Service, ServicePort, ServiceType, SessionAffinity, TargetPort,
-    TrafficPolicy,
-};
+use super::ports::{self, RawServicePort};
+use super::{Ingress, IpFamilyPolicy, Service, ServiceType, SessionAffinity, TrafficPolicy};
 use crate::annotations::ServiceSettings;
 use crate::fault::{At, Faults};
 use crate::object::{Document, Raw};
-use crate::{Condition, Fault, Kind, Unenforced, read};
+use crate::{Condition, Fault, Kind, Metadata, Unenforced, annotations, read};
 
 /// How long Kubernetes keeps a client with its backend if not told.
 const DEFAULT_AFFINITY_SECS: u32 = 10800;
@@ -49,18 +47,6 @@ pub(crate) struct RawServiceSpec {
     session_affinity: Option<String>,
     session_affinity_config: Option<RawAffinityConfig>,
     traffic_distribution: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawServicePort {
-    name: Option<String>,
-    protocol: Option<String>,
-    port: Option<i64>,
-    target_port: Option<Value>,
-    node_port: Option<i64>,
-    #[expect(dead_code, reason = "what is spoken on a port does not matter here")]
-    app_protocol: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -116,61 +102,85 @@ impl TryFrom<Document<RawServiceSpec, RawServiceStatus>> for Service {
 
     fn try_from(document: Document<RawServiceSpec, RawServiceStatus>) -> Result<Self, Vec<Fault>> {
         let mut faults = Faults::default();
-        let mut unenforced = Vec::new();
         let at = At::ROOT.field("spec");
         let (meta, spec, status) = document.open(Kind::Service, &mut faults);
-        let spec = read::required(spec, &at, &mut faults).unwrap_or_default();
-        let settings = meta.as_ref().map_or_else(ServiceSettings::default, |meta| {
-            ServiceSettings::read(&meta.annotations, &mut faults)
-        });
+        let mut spec = read::required(spec, &at, &mut faults).unwrap_or_default();
+        let mut unenforced = annotations::unenforced(&meta.annotations);
+        let settings = ServiceSettings::read(&meta.annotations, &mut faults);
+        let requested = annotations::requested(&meta.annotations, &mut faults);
+        let needs_ports = spec.cluster_ip.as_deref() != Some("None")
+            && spec.kind.as_deref() != Some("ExternalName");
+        let ports = ports::check(
+            spec.ports.take(),
+            needs_ports,
+            &at.field("ports"),
+            &mut faults,
+            &mut unenforced,
+        );
         let mut reader = Reader {
             at,
             faults: &mut faults,
             unenforced: &mut unenforced,
         };
         reader.remarks(&spec);
-        let kind = reader.kind(spec.kind.as_deref());
-        let cluster_ips = spec
-            .cluster_ips
-            .or_else(|| Some(vec![spec.cluster_ip.clone()?]));
-        let external = spec.external_traffic_policy.as_deref();
-        let internal = spec.internal_traffic_policy.as_deref();
-        let affinity = spec.session_affinity.as_deref();
-        let service = meta.map(|meta| Self {
+        let service = Self {
             meta,
-            kind,
-            ports: reader.ports(spec.ports, kind),
-            selector: spec.selector.unwrap_or_default(),
-            headless: spec.cluster_ip.as_deref() == Some("None"),
-            cluster_ips: reader.addresses("clusterIPs", cluster_ips),
-            external_ips: reader.addresses("externalIPs", spec.external_ips),
-            load_balancer_ip: reader.load_balancer_ip(spec.load_balancer_ip.as_deref()),
-            load_balancer_class: spec.load_balancer_class.filter(|class| !class.is_empty()),
-            ip_families: reader.families(spec.ip_families),
-            ip_family_policy: reader.family_policy(spec.ip_family_policy.as_deref()),
-            external_traffic_policy: reader.traffic_policy("externalTrafficPolicy", external),
-            internal_traffic_policy: reader.traffic_policy("internalTrafficPolicy", internal),
-            session_affinity: reader.affinity(affinity, spec.session_affinity_config),
-            source_ranges: reader.source_ranges(spec.load_balancer_source_ranges),
             settings,
+            ports,
             ingress: ingress(status.load_balancer, reader.faults),
             conditions: status.conditions.unwrap_or_default(),
-            unenforced: Vec::new(),
-        });
-        let service = service.map(|service| Self {
+            ..reader.service(spec, requested)
+        };
+        faults.finish(Some(Self {
             unenforced,
             ..service
-        });
-        faults.finish(service)
+        }))
     }
 }
 
 impl Reader<'_> {
+    /// What the spec says by itself; the rest is empty.
+    fn service(&mut self, spec: RawServiceSpec, requested: Vec<IpAddr>) -> Service {
+        let headless = spec.cluster_ip.as_deref() == Some("None");
+        let cluster_ips = spec.cluster_ips.or_else(|| Some(vec![spec.cluster_ip?]));
+        let external = spec.external_traffic_policy.as_deref();
+        let internal = spec.internal_traffic_policy.as_deref();
+        let affinity = spec.session_affinity.as_deref();
+        Service {
+            meta: Metadata::default(),
+            kind: self.kind(spec.kind.as_deref()),
+            ports: Vec::new(),
+            selector: spec.selector.unwrap_or_default(),
+            headless,
+            cluster_ips: self.addresses("clusterIPs", cluster_ips),
+            external_ips: self.addresses("externalIPs", spec.external_ips),
+            requested: self.requested(requested, spec.load_balancer_ip.as_deref()),
+            load_balancer_class: spec.load_balancer_class.filter(|class| !class.is_empty()),
+            ip_families: self.families(spec.ip_families),
+            ip_family_policy: self.family_policy(spec.ip_family_policy.as_deref()),
+            external_traffic_policy: self.traffic_policy("externalTrafficPolicy", external),
+            internal_traffic_policy: self.traffic_policy("internalTrafficPolicy", internal),
+            session_affinity: self.affinity(affinity, spec.session_affinity_config),
+            source_ranges: self.source_ranges(spec.load_balancer_source_ranges),
+            settings: ServiceSettings::default(),
+            ingress: Vec::new(),
+            conditions: Vec::new(),
+            unenforced: Vec::new(),
+        }
+    }
+
     /// What is accepted and not acted upon, said so.
     fn remarks(&mut self, spec: &RawServiceSpec) {
         let some = |field, given: bool, note| given.then_some((field, note));
         let local = |policy: &Option<String>| policy.as_deref() == Some("Local");
         let remarks = [
+            some(
+                "externalIPs",
+                spec.external_ips
+                    .as_ref()
+                    .is_some_and(|ips| !ips.is_empty()),
+                "only addresses of status.loadBalancer are balanced",
+            ),
             some(
                 "externalName",
                 spec.external_name.is_some(),
@@ -231,44 +241,6 @@ impl Reader<'_> {
         kind
     }
 
-    fn ports(&mut self, raw: Option<Vec<RawServicePort>>, kind: ServiceType) -> Vec<ServicePort> {
-        let at = self.at.field("ports");
-        let count = raw.as_ref().map_or(0, Vec::len);
-        if count == 0 && kind != ServiceType::ExternalName {
-            self.faults.add(&at, "must have at least one item");
-        }
-        let names: Vec<&str> = raw
-            .iter()
-            .flatten()
-            .map(|port| port.name.as_deref().unwrap_or_default())
-            .collect();
-        if count > 1 {
-            for (index, _) in names.iter().enumerate().filter(|(_, name)| name.is_empty()) {
-                let at = at.index(index);
-                self.faults.add(
-                    &at.field("name"),
-                    "is required where there are several ports",
-                );
-            }
-            let named = names.iter().copied().filter(|name| !name.is_empty());
-            read::unique(named, "name", &at, self.faults);
-        }
-        drop(names);
-        let unenforced = &mut *self.unenforced;
-        let ports = read::each(raw, &at, self.faults, |raw, at, faults| {
-            raw.check(at, faults, unenforced)
-        });
-        for (index, port) in ports.iter().enumerate() {
-            let same =
-                |other: &&ServicePort| (other.port, other.protocol) == (port.port, port.protocol);
-            if ports.iter().take(index).any(|other| same(&other)) {
-                let reason = format_args!("{}/{} is there twice", port.port, port.protocol);
-                self.faults.add(&at.index(index), reason);
-            }
-        }
-        ports
-    }
-
     fn addresses(&mut self, field: &str, list: Option<Vec<String>>) -> Vec<IpAddr> {
         let at = self.at.field(field);
         let is_none = |text: &String| text.is_empty() || text == "None";
@@ -281,26 +253,32 @@ impl Reader<'_> {
         })
     }
 
-    fn load_balancer_ip(&mut self, text: Option<&str>) -> Option<IpAddr> {
-        let text = text.filter(|text| !text.is_empty())?;
-        read::address(text, &self.at.field("loadBalancerIP"), self.faults)
+    /// What the annotation asks for, and the older field after it.
+    fn requested(&mut self, mut requested: Vec<IpAddr>, field: Option<&str>) -> Vec<IpAddr> {
+        let at = self.at.field("loadBalancerIP");
+        let field = field.filter(|text| !text.is_empty());
+        let more = field.and_then(|text| read::address(text, &at, self.faults));
+        requested.extend(more.filter(|addr| !requested.contains(addr)));
+        requested
     }
 
     fn families(&mut self, list: Option<Vec<String>>) -> Vec<Family> {
         const FAMILIES: [(&str, Family); 2] = [("IPv4", Family::V4), ("IPv6", Family::V6)];
         let at = self.at.field("ipFamilies");
-        let families = read::each(list, &at, self.faults, |text, at, faults| {
-            read::one_of(&text, &FAMILIES, at, faults)
-        });
-        let repeats = families.iter().enumerate().filter(|(index, family)| {
-            let earlier = families.iter().take(*index);
-            earlier.into_iter().any(|earlier| earlier == *family)
-        });
-        for (index, family) in repeats {
-            let reason = format_args!("{family} is there twice");
-            self.faults.add(&at.index(index), reason);
+        for (index, text) in list.iter().flatten().enumerate() {
+            if list
+                .iter()
+                .flatten()
+                .take(index)
+                .any(|earlier| earlier == text)
+            {
+                let reason = format_args!("{text} is there twice");
+                self.faults.add(&at.index(index), reason);
+            }
         }
-        families
+        read::each(list, &at, self.faults, |text, at, faults| {
+            read::one_of(&text, &FAMILIES, at, faults)
+        })
     }
 
     fn family_policy(&mut self, text: Option<&str>) -> Option<IpFamilyPolicy> {
@@ -359,56 +337,6 @@ impl Reader<'_> {
     ) -> Option<T> {
         let text = text.filter(|text| !text.is_empty())?;
         read::one_of(text, choices, &self.at.field(field), self.faults)
-    }
-}
-
-impl RawServicePort {
-    fn check(
-        self,
-        at: &At<'_>,
-        faults: &mut Faults,
-        unenforced: &mut Vec<Unenforced>,
-    ) -> Option<ServicePort> {
-        let port_at = at.field("port");
-        let port = read::required(self.port, &port_at, faults);
-        let port = read::optional(port, 1..=65535, &port_at, faults);
-        let target_port = self
-            .target_port
-            .and_then(|value| target_port(&value, &at.field("targetPort"), faults));
-        let node_port: Option<u16> =
-            read::optional(self.node_port, 0..=65535, &at.field("nodePort"), faults);
-        if node_port.is_some_and(|port| port != 0) {
-            let note = "the port is not opened";
-            unenforced.push(Unenforced::new(&at.field("nodePort"), note));
-        }
-        let protocol = self.protocol.as_deref();
-        let protocol = read::protocol(protocol, &at.field("protocol"), faults, unenforced);
-        Some(ServicePort {
-            name: self.name.unwrap_or_default(),
-            protocol: protocol?,
-            port: port?,
-            target_port,
-        })
-    }
-}
-
-fn target_port(value: &Value, at: &At<'_>, faults: &mut Faults) -> Option<TargetPort> {
-    match value {
-        Value::Null => None,
-        Value::Number(number) => {
-            let port = read::optional(
-                Some(number.as_i64().unwrap_or(i64::MAX)),
-                1..=65535,
-                at,
-                faults,
-            );
-            port.map(TargetPort::Number)
-        }
-        Value::String(name) if !name.is_empty() => Some(TargetPort::Name(name.clone())),
-        Value::String(_) | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
-            faults.add(at, "is neither a number nor a port's name");
-            None
-        }
     }
 }
 

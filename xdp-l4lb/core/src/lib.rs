@@ -1,1 +1,12 @@
 //! L4 load balancer decisions: Maglev, placement, slot transitions, health.
+
+mod hash;
+mod placement;
+mod pools;
+mod slots;
+mod steps;
+
+pub mod desired;
+pub mod maglev;
+
+pub use steps::{Capacity, Readback, SlotStore, Step, Tables, Way};

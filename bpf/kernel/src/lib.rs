@@ -1,0 +1,2 @@
+#![no_std]
+//! What every kernel program does with a packet.
