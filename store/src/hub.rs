@@ -73,6 +73,13 @@ impl HubHandle {
         }
     }
 
+    /// Waits until the hub ends by itself, which is by a panic in its source. Cancel safe.
+    pub async fn ended(&mut self) {
+        if !self.task.is_finished() {
+            let _ = (&mut self.task).await;
+        }
+    }
+
     /// What there is now.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {

@@ -191,3 +191,13 @@ fn key_of(id: &str) -> Option<Key> {
         ObjectName::new(namespace, name),
     ))
 }
+
+/// What a newer agent would have written.
+#[cfg(test)]
+pub(super) fn set_format(database: &redb::Database, format: u64) {
+    let transaction = database.begin_write().unwrap();
+    let mut meta = transaction.open_table(META).unwrap();
+    meta.insert("format", format).unwrap();
+    drop(meta);
+    transaction.commit().unwrap();
+}

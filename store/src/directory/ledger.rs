@@ -352,3 +352,11 @@ fn listed(faults: &[Fault]) -> String {
     let faults: Vec<String> = faults.iter().map(Fault::to_string).collect();
     faults.join("; ")
 }
+
+#[cfg(test)]
+impl Ledger {
+    /// Makes the next commit fail, as on a full disk.
+    pub(super) fn break_disk(&mut self) {
+        self.database.break_disk();
+    }
+}

@@ -6,7 +6,7 @@
 //!
 //! What cannot be read stays as it was and is a fault: a file that does not parse, one without
 //! permission, a directory that vanished, or an empty one in its place. A deleted file removes its
-//! objects. The database remembers the manifests, so all of this holds across a restart.
+//! objects. A file that was written just now is given time, and with it all others. The database remembers the manifests, so all of this holds across a restart.
 
 mod ledger;
 mod overrides;
@@ -111,7 +111,7 @@ impl Directory {
     ) -> Result<(Self, DirectoryStatuses, Overrides), OpenError> {
         let (database, content) = Database::open(&config.state_dir)?;
         let ledger = Ledger::new(database, content);
-        let (reader, events) = Reader::new(&config.manifests);
+        let (reader, events) = Reader::new(&config.manifests, config.settle);
         let overrides = ledger.drained().clone();
         let ledger = Arc::new(Mutex::new(ledger));
         let written = Arc::new(Notify::new());

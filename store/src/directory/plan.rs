@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::{Fault, Key, Object, Refusal, Strictness, Timestamp};
 use serde_json::{Map, Value};
@@ -141,13 +142,71 @@ fn generation(before: Option<&Record>, manifest: &Value) -> u64 {
 /// Now, or just after the youngest object if the clock was set back: age gives precedence, and what
 /// comes later must not look older.
 fn created_after(content: &Content, now: Timestamp) -> Timestamp {
-    let youngest = content.records.values().map(|record| record.created).max();
-    let tick = std::time::Duration::from_micros(1);
-    let after = youngest.and_then(|youngest| youngest.checked_add(tick).ok());
-    after.map_or(now, |after| after.max(now))
+    let records = content.records.values();
+    let ahead = records
+        .filter(|record| record.created >= now && stated_creation(&record.manifest).is_none())
+        .map(|record| record.created)
+        .max();
+    let after = ahead.and_then(|ahead| ahead.checked_add(Duration::from_micros(1)).ok());
+    after.unwrap_or(now)
 }
 
 fn stated_creation(manifest: &Value) -> Option<Timestamp> {
     let text = manifest.pointer("/metadata/creationTimestamp")?;
     text.as_str()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn record(created: &str, stated: Option<&str>) -> Record {
+        Record {
+            file: "a.yaml".into(),
+            manifest: Arc::new(json!({"metadata": {"creationTimestamp": stated}})),
+            generation: 1,
+            revision: 1,
+            created: created.parse().unwrap(),
+            status: None,
+        }
+    }
+
+    fn content(records: Vec<Record>) -> Content {
+        let named = records.into_iter().enumerate().map(|(n, record)| {
+            let name = types::ObjectName::of_cluster(&format!("pool-{n}"));
+            (Key::new(api::Kind::CiliumLoadBalancerIPPool, name), record)
+        });
+        Content {
+            records: named.collect(),
+            ..Content::default()
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_nothing_older() {
+        let now = "2026-01-01T00:00:00Z".parse().unwrap();
+        let before = content(vec![
+            record("2025-01-01T00:00:00Z", None),
+            record("2026-02-01T00:00:00Z", None),
+        ]);
+
+        assert_eq!(
+            created_after(&before, now).to_string(),
+            "2026-02-01T00:00:00.000001Z"
+        );
+    }
+
+    #[test]
+    fn a_time_that_a_manifest_states_moves_no_other() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let far = "2099-01-01T00:00:00Z";
+
+        assert_eq!(
+            created_after(&content(vec![record(far, Some(far))]), now),
+            now
+        );
+        assert_eq!(created_after(&content(Vec::new()), now), now);
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::time::Duration;
 
 use api::Timestamp;
 use tokio::sync::mpsc;
@@ -12,7 +12,10 @@ use crate::manifest::{FileFault, FileRead, Identity, Listing, ManifestSet, Stamp
 
 /// A file that changed this short a time before it was read may change again within the resolution
 /// of its times, and is read again.
-const RACY_SECONDS: i64 = 2;
+const RACY: Duration = Duration::from_secs(2);
+
+/// How often in a row a pass is put off because files are being written.
+const MAX_PUT_OFF: u32 = 10;
 
 /// The manifest directory and what is known of it.
 #[derive(Debug)]
@@ -27,13 +30,19 @@ pub(super) struct Reader {
     faults: Vec<FileFault>,
     /// Whether the last pass came to nothing.
     is_forgotten: bool,
+    /// How long a file must be as it is before it is read.
+    settle: Duration,
+    /// How often passes were put off since the last one that was not.
+    put_off: u32,
 }
 
 #[derive(Debug)]
 struct Cached {
-    read: Arc<FileRead>,
-    /// The stamp that makes reading again needless; none if it must be read again.
-    stamp: Option<Stamp>,
+    read: FileRead,
+    /// The file as it was read; none if it could not be.
+    seen: Option<Stamp>,
+    /// Whether it may have changed since and look the same.
+    is_racy: bool,
 }
 
 /// What a pass found.
@@ -53,16 +62,19 @@ pub(super) enum Settled {
 }
 
 impl Reader {
-    pub(super) fn new(root: &Path) -> (Self, mpsc::Receiver<()>) {
-        let (watch, reports) = Watch::new();
+    pub(super) fn new(root: &Path, settle: Duration) -> (Self, mpsc::Receiver<()>) {
+        let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
+        let (watch, reports) = Watch::new(&root);
         let reader = Self {
-            root: root.to_owned(),
+            root,
             watch,
             files: BTreeMap::new(),
             last: None,
             unknown: Vec::new(),
             faults: Vec::new(),
             is_forgotten: false,
+            settle,
+            put_off: 0,
         };
         (reader, reports)
     }
@@ -78,7 +90,15 @@ impl Reader {
     ) -> (Option<Pass>, Settled) {
         let listing = scan(&self.root);
         let is_new = self.watch.set(&self.root, &listing.directories);
+        if self.is_unsettled(&listing) && self.may_put_off() {
+            return (None, Settled::No);
+        }
         let (is_changed, is_torn) = self.read_changed(&listing);
+        if is_torn && self.may_put_off() {
+            self.forget();
+            return (None, Settled::No);
+        }
+        self.put_off = 0;
         let settled = if is_new || is_torn {
             Settled::No
         } else {
@@ -115,6 +135,24 @@ impl Reader {
         self.is_forgotten = true;
     }
 
+    /// Whether a file that must be read was written just now, and more may follow.
+    ///
+    /// Nothing is taken over until all of them are settled: what one file has no more, another one
+    /// may be about to have.
+    fn is_unsettled(&self, listing: &Listing) -> bool {
+        let now = Timestamp::now();
+        listing.files.iter().any(|(name, file)| {
+            let known = self.files.get(name).and_then(|cached| cached.seen.as_ref());
+            known != Some(&file.stamp) && file.stamp.is_younger(self.settle, now)
+        })
+    }
+
+    /// Whether a pass can wait once more. A file that never settles must not hold back the others.
+    fn may_put_off(&mut self) -> bool {
+        self.put_off += 1;
+        self.put_off <= MAX_PUT_OFF
+    }
+
     /// Whether this is another directory than that of the known objects. Device numbers may change
     /// with a boot, so only this agent's own are compared.
     fn is_other(&self, listing: &Listing, remembered: Option<u64>) -> bool {
@@ -128,24 +166,30 @@ impl Reader {
     /// Reads the files that are not as they were: whether there were any, and whether one changed
     /// while it was read.
     fn read_changed(&mut self, listing: &Listing) -> (bool, bool) {
-        let now = Timestamp::now().as_second();
+        let now = Timestamp::now();
         let mut files = BTreeMap::new();
         let mut is_changed = false;
         let mut is_torn = false;
         for (name, file) in &listing.files {
             let cached = self.files.remove(name);
-            let is_fresh = |cached: &Cached| cached.stamp.as_ref() == Some(&file.stamp);
-            if let Some(cached) = cached.filter(is_fresh) {
+            let is_fresh = |cached: &Cached| cached.seen.as_ref() == Some(&file.stamp);
+            if let Some(cached) = cached.filter(|cached| is_fresh(cached) && !cached.is_racy) {
                 files.insert(name.clone(), cached);
                 continue;
             }
             let read = FileRead::read(name, &file.path);
             is_changed = true;
             is_torn |= read.is_torn;
-            let stamp = read.stamp.clone();
-            let stamp = stamp.filter(|stamp| stamp.changed.0 + RACY_SECONDS < now);
-            let read = Arc::new(read);
-            files.insert(name.clone(), Cached { read, stamp });
+            let seen = read.stamp.clone();
+            let is_racy = seen.as_ref().is_some_and(|seen| seen.is_younger(RACY, now));
+            files.insert(
+                name.clone(),
+                Cached {
+                    read,
+                    seen,
+                    is_racy,
+                },
+            );
         }
         is_changed |= !self.files.is_empty();
         self.files = files;

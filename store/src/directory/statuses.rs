@@ -14,7 +14,7 @@ use crate::source::{Statuses, WriteError};
 /// Writes that are made at the same time become one commit, so many are best made together.
 #[derive(Clone, Debug)]
 pub struct DirectoryStatuses {
-    ledger: Arc<Mutex<Ledger>>,
+    pub(super) ledger: Arc<Mutex<Ledger>>,
     written: Arc<Notify>,
     /// As long as there are callers waiting, one entry each.
     queue: Arc<Mutex<Vec<Queued>>>,

@@ -21,12 +21,14 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// The watch, and where it reports. Without a watch there is the rescan.
-    pub(super) fn new() -> (Self, mpsc::Receiver<()>) {
+    /// The watch of a directory by its absolute path, and where it reports. Without a watch there is
+    /// the rescan.
+    pub(super) fn new(root: &Path) -> (Self, mpsc::Receiver<()>) {
         // One report in the channel says as much as many: what does not fit is dropped.
         let (report, reports) = mpsc::channel(1);
+        let below = root.to_owned();
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            if event.is_ok_and(|event| !is_read(event.kind)) {
+            if event.is_ok_and(|event| matters(&event, &below)) {
                 let _ = report.try_send(());
             }
         });
@@ -45,10 +47,7 @@ impl Watch {
     /// Watches these directories and the one that `root` is in, and no others. Whether any of them
     /// is new: then it may have changed before it was watched.
     pub(super) fn set(&mut self, root: &Path, directories: &[PathBuf]) -> bool {
-        let above = root.parent().map(|parent| match parent.as_os_str() {
-            name if name.is_empty() => PathBuf::from("."),
-            _ => parent.to_owned(),
-        });
+        let above = root.parent().map(Path::to_owned);
         let wanted: BTreeSet<PathBuf> = directories.iter().cloned().chain(above).collect();
         let Some(watcher) = &mut self.watcher else {
             return false;
@@ -87,9 +86,10 @@ impl Watch {
     }
 }
 
-/// Reading the manifests is reported too, and must not lead to reading them again.
-fn is_read(kind: EventKind) -> bool {
-    match kind {
+/// Whether an event may be a change. Reading the manifests is reported too, and must not lead to
+/// reading them again; the directory above may have much in it that is none of ours.
+fn matters(event: &Event, root: &Path) -> bool {
+    let is_read = match event.kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => false,
         EventKind::Access(_) => true,
         EventKind::Any
@@ -97,5 +97,8 @@ fn is_read(kind: EventKind) -> bool {
         | EventKind::Modify(_)
         | EventKind::Remove(_)
         | EventKind::Other => false,
-    }
+    };
+    let is_elsewhere =
+        !event.paths.is_empty() && event.paths.iter().all(|path| !path.starts_with(root));
+    !is_read && !is_elsewhere
 }

@@ -64,7 +64,14 @@ impl FileRead {
     }
 
     /// Reads a file's bytes.
+    ///
+    /// A file of no bytes is not believed: it is one that is about to be written, or that a power
+    /// cut left so.
     pub(crate) fn parse(name: &str, bytes: &[u8]) -> Self {
+        if bytes.is_empty() {
+            let reason = "the file is empty, and what was in it stays: delete it to remove that";
+            return Self::unreadable(FileFault::whole(name, 1, reason));
+        }
         let documents = match yaml::parse(bytes) {
             Ok(documents) => documents,
             Err(bad) => return Self::unreadable(FileFault::whole(name, bad.line, &bad.reason)),

@@ -6,6 +6,9 @@ use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use api::Timestamp;
 
 use super::FileFault;
 
@@ -43,7 +46,7 @@ pub(crate) struct Stamp {
     identity: Identity,
     len: u64,
     modified: (i64, i64),
-    pub(crate) changed: (i64, i64),
+    changed: (i64, i64),
 }
 
 /// A file or directory, whatever its name.
@@ -61,6 +64,18 @@ impl Stamp {
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
+    }
+
+    /// Whether the file last changed less than `age` before `now`. If that was after `now`, the
+    /// clock was set back and says nothing.
+    pub(crate) fn is_younger(&self, age: Duration, now: Timestamp) -> bool {
+        let (seconds, nanoseconds) = self.changed;
+        let changed = i32::try_from(nanoseconds).ok();
+        let changed = changed.and_then(|nanos| Timestamp::new(seconds, nanos).ok());
+        let Some(since) = changed.map(|changed| now.duration_since(changed)) else {
+            return false;
+        };
+        Duration::try_from(since).is_ok_and(|since| since < age)
     }
 }
 

@@ -108,7 +108,8 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Document>, BadYaml> {
     let mut builder = build::Builder::default();
     while let Some(next) = parser.next_event() {
         let (event, span) = next.map_err(|error| BadYaml {
-            line: line_number(error.marker().line()),
+            // The end of the text counts as a line of its own.
+            line: line_number(error.marker().line().min(text.lines().count())),
             reason: BadYamlReason::Syntax(error.info().to_owned()),
         })?;
         if event == Event::StreamEnd {

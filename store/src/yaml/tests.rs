@@ -250,7 +250,7 @@ fn bytes_that_are_no_text_are_refused_with_their_line() {
 #[test]
 fn ten_megabytes_of_garbage_are_refused_by_size_alone() {
     let garbage: Vec<u8> = (0..10_000_000_u32)
-        .map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .map(|i| i.wrapping_mul(2_654_435_761).to_be_bytes()[0])
         .collect();
 
     assert_eq!(bad(&garbage).reason, BadYamlReason::TooLarge);
