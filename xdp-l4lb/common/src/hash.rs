@@ -17,6 +17,9 @@ const FACTORS: [u64; 5] = [
     0x510e_527f_ade6_82d1,
 ];
 
+/// Mixes well on both sides of a shift by half a word.
+const FINISH: u64 = 0xd6e8_feb8_6659_fd93;
+
 /// Bytes 8 to 12 of a v4-mapped address (RFC 4291 §2.5.5.2).
 const V4_MAPPED: u64 = 0xffff_0000;
 
@@ -118,21 +121,22 @@ pub fn vip_hash(seed: u64, table: VipTable, key: &VipKey) -> Candidates {
 #[inline(always)]
 pub const fn vip_candidates(seed: u64, table: VipTable, addr: AddrWords, tail: u32) -> Candidates {
     // The table's word is part of the seed, so one store re-seeds and swaps the table.
-    let seed = seed ^ table.word().wrapping_mul(FACTORS[4]);
-    let hash = finish(
-        (addr.hi ^ seed)
-            .wrapping_mul(FACTORS[0])
-            .wrapping_add((addr.lo ^ seed.rotate_left(23)).wrapping_mul(FACTORS[1]))
-            .wrapping_add((tail as u64 ^ seed.rotate_left(47)).wrapping_mul(FACTORS[2])),
-    );
+    let seed = seed ^ table.word();
+    let sum = (addr.hi ^ seed)
+        .wrapping_mul(FACTORS[0])
+        .wrapping_add((addr.lo ^ seed).wrapping_mul(FACTORS[1]))
+        .wrapping_add((tail as u64 ^ seed).wrapping_mul(FACTORS[2]));
+    let hash = (sum ^ (sum >> 32)).wrapping_mul(FINISH);
+    let hash = hash ^ (hash >> 32);
     let mask = table.mask();
     let a = low(hash) & mask;
-    // The upper half of another product depends on all bits of the hash.
+    // Another product, so that keys that share one bucket do not share the other.
     let b = low(hash.wrapping_mul(FACTORS[3]) >> 32) & mask;
     let b = if a == b { (a ^ 1) & mask } else { b };
     Candidates {
         bucket_a: table.base().wrapping_add(a),
         bucket_b: table.base().wrapping_add(b),
+        // The upper half as it was before the halves were combined: every bit of the sum is in it.
         fingerprint: low(hash >> 32),
     }
 }
@@ -145,18 +149,18 @@ pub const fn flow_hash(seed: u64, flow: &Flow) -> u64 {
     finish(
         (flow.client.hi ^ seed)
             .wrapping_mul(FACTORS[0])
-            .wrapping_add((flow.client.lo ^ seed.rotate_left(13)).wrapping_mul(FACTORS[1]))
-            .wrapping_add((flow.vip.hi ^ seed.rotate_left(27)).wrapping_mul(FACTORS[2]))
-            .wrapping_add((flow.vip.lo ^ seed.rotate_left(41)).wrapping_mul(FACTORS[3]))
-            .wrapping_add((ends ^ seed.rotate_left(53)).wrapping_mul(FACTORS[4])),
+            .wrapping_add((flow.client.lo ^ seed).wrapping_mul(FACTORS[1]))
+            .wrapping_add((flow.vip.hi ^ seed).wrapping_mul(FACTORS[2]))
+            .wrapping_add((flow.vip.lo ^ seed).wrapping_mul(FACTORS[3]))
+            .wrapping_add((ends ^ seed).wrapping_mul(FACTORS[4])),
     )
 }
 
 /// Every bit of the result depends on every bit of the sum.
 #[inline(always)]
 const fn finish(sum: u64) -> u64 {
-    let mixed = (sum ^ (sum >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
-    let mixed = (mixed ^ (mixed >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
+    let mixed = (sum ^ (sum >> 32)).wrapping_mul(FINISH);
+    let mixed = (mixed ^ (mixed >> 32)).wrapping_mul(FINISH);
     mixed ^ (mixed >> 32)
 }
 

@@ -11,12 +11,16 @@ use aya_ebpf::macros::btf_map;
 use xdp_l4lb_common::decap::Peers;
 use xdp_l4lb_common::hash::AddrWords;
 use xdp_l4lb_common::layout::{
-    BackendMode, BackendRecord, Bucket, Config, Counter, FlowKey, FlowState, Link, NextHop,
-    OuterV4, ServiceRecord, Slot, SlotTable, TokenBucket, Traffic, VipTable, sizes,
+    BUCKET_ENTRIES, BackendMode, BackendRecord, Bucket, Config, Counter, FlowKey, FlowState, Link,
+    NextHop, OuterV4, ServiceRecord, Slot, SlotTable, TokenBucket, Traffic, VipTable, sizes,
 };
-use xdp_l4lb_common::{Backend, Forward, Maps, Port, Remembered, Service};
+use xdp_l4lb_common::{Backend, Forward, Maps, Port, Remembered, Service, Work};
 
 const MAPPED: usize = BPF_F_MMAPABLE as usize;
+
+/// Enough for [`Work`].
+const WORK_WORDS: usize = size_of::<Work>().div_ceil(8);
+const _: () = assert!(align_of::<Work>() <= 8);
 
 #[btf_map(name = "vips")]
 static VIPS: Array<Bucket, { sizes::VIPS }, MAPPED> = Array::new();
@@ -46,6 +50,10 @@ static LIMITS: PerCpuArray<TokenBucket, 1> = PerCpuArray::new();
 #[btf_map(name = "devices")]
 static DEVICES: DevMapHash<{ sizes::DEVICES }> = DevMapHash::new();
 
+/// Where the general path works. User space has no business here, so its layout is nobody's.
+#[btf_map(name = "work")]
+static WORK: PerCpuArray<[u64; WORK_WORDS], 1> = PerCpuArray::new();
+
 #[btf_map(name = "balancers")]
 static BALANCERS: LpmTrie<[u8; 16], u32, { sizes::BALANCERS }> = LpmTrie::new();
 #[btf_map(name = "owned")]
@@ -64,6 +72,19 @@ impl Tables {
     #[inline(always)]
     pub(crate) fn open() -> Option<Self> {
         CONFIG.get_ptr(0).map(|config| Self { config })
+    }
+
+    /// This CPU's place for the general path.
+    #[inline(always)]
+    #[expect(clippy::mut_from_ref, reason = "each run of the program takes it once")]
+    pub(crate) fn work(&self) -> Option<&mut Work> {
+        let work = WORK.get_ptr_mut(0)?.cast::<Work>();
+        // SAFETY: the lookup found the element, which belongs to this CPU while the program runs,
+        // and is as large and as aligned as it has to be. A valid value is written first.
+        unsafe {
+            work.write(Work::NEW);
+            Some(&mut *work)
+        }
     }
 
     /// Counts a packet that goes to a backend.
@@ -175,6 +196,24 @@ impl Maps for Tables {
         let bucket = VIPS.get_ptr(index)?.cast::<u64>();
         // SAFETY: the lookup found the bucket, and places are below eight.
         Some(move |place| unsafe { bucket.add(place & 7).read_volatile() })
+    }
+
+    /// Reads the upper halves only: whether the lower half belongs to it, the record says.
+    #[inline(always)]
+    fn probe(&self, bucket: u32, fingerprint: u32) -> u32 {
+        let Some(bucket) = VIPS.get_ptr(bucket) else {
+            return 0;
+        };
+        let halves = bucket.cast::<u32>();
+        for place in 0..BUCKET_ENTRIES {
+            // SAFETY: the lookup found the bucket, which has this place.
+            unsafe {
+                if halves.add(2 * place + 1).read_volatile() == fingerprint {
+                    return halves.add(2 * place).read_volatile();
+                }
+            }
+        }
+        0
     }
 
     #[inline(always)]
