@@ -48,6 +48,8 @@ pub(crate) struct Node {
     pub(crate) stored: u64,
     /// VIPs and backends that have been gone since the tables last were as told.
     pub(crate) lost: BTreeSet<(Vip, IpAddr)>,
+    /// Whether steps fail now and then.
+    pub(crate) is_flaky: bool,
     /// Some steps were handed back, and have not come again.
     failed: bool,
     /// Not yet begun.
@@ -73,6 +75,7 @@ impl Node {
             ready: BTreeSet::new(),
             stored: 0,
             lost: BTreeSet::new(),
+            is_flaky: true,
             failed: false,
             steps: VecDeque::new(),
             begun: None,
@@ -125,7 +128,7 @@ impl Node {
                 self.lost.clear();
             }
         }
-        if rng.one_in(500) && !self.is_idle() {
+        if self.is_flaky && rng.one_in(500) && !self.is_idle() {
             self.fail();
         } else {
             self.do_one();
@@ -320,7 +323,21 @@ impl Node {
                 };
                 self.planner.on_next_hop(*addr, Some(way));
             }
-            _ => {}
+            // These are stores, or of no use here.
+            Step::WriteVips { .. }
+            | Step::StoreVipTable(_)
+            | Step::StoreVip { .. }
+            | Step::WriteService { .. }
+            | Step::StoreServiceFlags { .. }
+            | Step::StoreTable { .. }
+            | Step::WriteSlots { .. }
+            | Step::StoreSlots { .. }
+            | Step::WriteBackend { .. }
+            | Step::StoreBackendMode { .. }
+            | Step::StoreNextHop { .. }
+            | Step::StoreEpoch(_)
+            | Step::DeleteFlows(_)
+            | Step::Forget(_) => {}
         }
     }
 
@@ -345,7 +362,8 @@ impl Node {
         match chunk.last() {
             None => {
                 self.scan = None;
-                self.planner.on_flows_end(self.now, !rng.one_in(10));
+                let whole = !self.is_flaky || !rng.one_in(10);
+                self.planner.on_flows_end(self.now, whole);
             }
             Some((last, _)) => {
                 self.scan = Some(after(last));
