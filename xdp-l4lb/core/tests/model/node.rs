@@ -13,6 +13,7 @@ use xdp_l4lb_common::{Frame, Maps, Verdict, decide};
 use xdp_l4lb_core::desired::{Delta, Health, Service, ServiceKey};
 use xdp_l4lb_core::{Capacity, Planner, Readback, Settings, Step, Tables, Way};
 
+use crate::graces::Graces;
 use crate::kernel::{FLOW_SEED, Kernel, Store, VIP_SEED, stores};
 use crate::rng::Rng;
 
@@ -48,6 +49,7 @@ pub(crate) struct Node {
     pub(crate) stored: u64,
     /// VIPs and backends that have been gone since the tables last were as told.
     pub(crate) lost: BTreeSet<(Vip, IpAddr)>,
+    graces: Graces,
     /// Whether steps fail now and then.
     pub(crate) is_flaky: bool,
     /// Some steps were handed back, and have not come again.
@@ -75,6 +77,7 @@ impl Node {
             ready: BTreeSet::new(),
             stored: 0,
             lost: BTreeSet::new(),
+            graces: Graces::default(),
             is_flaky: true,
             failed: false,
             steps: VecDeque::new(),
@@ -160,6 +163,8 @@ impl Node {
         self.steps.clear();
         self.begun = None;
         self.failed = false;
+        // Starting takes longer than any packet.
+        self.graces = Graces::default();
         self.scan = None;
         self.ready.clear();
         self.planner = Planner::restore(SETTINGS, &self.kernel);
@@ -258,6 +263,7 @@ impl Node {
 
     /// No slot that packets can reach names an id that is not live.
     pub(crate) fn assert_sound(&self) {
+        self.kernel.assert_no_entry_names_a_reused_record();
         for vip in self
             .told
             .services
@@ -290,6 +296,7 @@ impl Node {
             && let Some(step) = self.steps.pop_front()
         {
             self.say(&step);
+            self.graces.check(self.now, &self.kernel, &step);
             let stores = stores(&step).into();
             self.begun = Some((step, stores));
         }
