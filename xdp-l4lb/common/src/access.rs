@@ -1,32 +1,9 @@
-//! What a decision reads and writes: the packet and the tables, in the kernel or in a test.
+//! What a decision reads and writes beside the packet: the tables, in the kernel or in a test.
 
 use crate::hash::AddrWords;
 use crate::layout::{
     BackendMode, Counter, FlowKey, FlowState, NextHop, OuterV4, Slot, SlotTable, VipTable,
 };
-
-/// One frame, from its Ethernet header on.
-pub trait Packet {
-    /// Bytes at a place the compiler knows; `None` if they do not lie in the frame's first part.
-    fn read<const N: usize>(&self, at: usize) -> Option<[u8; N]>;
-
-    /// Bytes at any place; `None` if the frame ends before.
-    fn load<const N: usize>(&self, at: usize) -> Option<[u8; N]>;
-
-    /// Bytes in the frame's first part, which is all of it unless a driver keeps it in pieces.
-    fn first_len(&self) -> usize;
-
-    /// Bytes in the whole frame.
-    fn len(&self) -> usize;
-
-    /// Whether there is nothing.
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Index of the interface it came from.
-    fn ingress(&self) -> u32;
-}
 
 /// What a service record says.
 #[derive(Clone, Copy, Debug)]

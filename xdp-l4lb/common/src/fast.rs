@@ -1,10 +1,10 @@
 //! The ordinary packet: TCP or UDP, whole, without options or extension headers, in the frame's
 //! first part. Everything else is left to the general path, which decides these the same way.
 
-use bpf_common::DropReason;
+use bpf_common::{DropReason, Packet};
 use wire::{Ethernet, Ipv4, Ipv6, Tcp, Udp, ethertype};
 
-use crate::access::{Maps, Packet};
+use crate::access::Maps;
 use crate::forward::{Inner, Obstacle, forward};
 use crate::hash::{AddrWords, Flow, flow_hash};
 use crate::layout::{Counter, PROTO_TCP, PROTO_UDP};
@@ -99,12 +99,7 @@ fn balance<const L4: usize>(
         PROTO_TCP => match packet.read::<{ Tcp::LEN }>(L4) {
             Some(bytes) => {
                 let tcp = Tcp::parse(bytes);
-                let stage = if tcp.opens() {
-                    Stage::Opening(tcp.seq)
-                } else {
-                    Stage::Going(tcp.seq)
-                };
-                ((tcp.src_port, tcp.dst_port), stage, Tcp::LEN)
+                ((tcp.src_port, tcp.dst_port), Stage::of(&tcp), Tcp::LEN)
             }
             None => return Fast::Unsure,
         },

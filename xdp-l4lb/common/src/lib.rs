@@ -36,7 +36,6 @@ mod answer;
 pub mod decap;
 mod fast;
 mod forward;
-mod frame;
 mod general;
 pub mod hash;
 mod headers;
@@ -47,12 +46,13 @@ mod steer;
 mod verdict;
 mod words;
 
-pub use access::{Backend, Maps, Packet, Port, Remembered, Service};
-pub use answer::{Answer, ECHO_V4, ECHO_V6, MAX_QUOTE, PUSH_V4, PUSH_V6};
+pub use bpf_common::{Frame, Packet};
+
+pub use access::{Backend, Maps, Port, Remembered, Service};
+pub use answer::{Answer, ECHO_V4, ECHO_V6, Head, MAX_QUOTE, PUSH_V4, PUSH_V6};
 pub use fast::fast;
 pub use forward::{Exit, Forward, HEAD_V4, HEAD_V6, Inner};
-pub use frame::Frame;
-pub use general::general;
+pub use general::{Work, general};
 pub use verdict::{Fast, Verdict};
 
 /// What happens to a packet. The program calls the two halves itself, so that the second stays out
@@ -62,6 +62,10 @@ pub fn decide(maps: &impl Maps, packet: &impl Packet) -> Verdict {
         Fast::Pass(counter) => Verdict::Pass(counter),
         Fast::Drop(reason) => Verdict::Drop(reason),
         Fast::Forward(forward) => Verdict::Forward(forward),
-        Fast::Unsure => general(maps, packet),
+        Fast::Unsure => {
+            let mut work = Work::NEW;
+            general(maps, packet, &mut work);
+            work.verdict
+        }
     }
 }
