@@ -149,7 +149,7 @@ fn rotate(key: &ServiceKey, mut service: Service, rng: &mut Rng) -> Change {
     Change::Service(key.clone(), Some(service))
 }
 
-fn check() -> Check {
+pub(crate) fn check() -> Check {
     let Some(one) = NonZeroU8::new(1) else {
         panic!("one is not zero");
     };

@@ -13,6 +13,7 @@ use xdp_l4lb_common::{Frame, Maps, Verdict, decide};
 use xdp_l4lb_core::desired::{Delta, Health, Service, ServiceKey};
 use xdp_l4lb_core::{Capacity, Planner, Readback, Settings, Step, Tables, Way};
 
+use crate::graces::Graces;
 use crate::kernel::{FLOW_SEED, Kernel, Store, VIP_SEED, stores};
 use crate::rng::Rng;
 
@@ -48,6 +49,9 @@ pub(crate) struct Node {
     pub(crate) stored: u64,
     /// VIPs and backends that have been gone since the tables last were as told.
     pub(crate) lost: BTreeSet<(Vip, IpAddr)>,
+    graces: Graces,
+    /// Whether steps fail now and then.
+    pub(crate) is_flaky: bool,
     /// Some steps were handed back, and have not come again.
     failed: bool,
     /// Not yet begun.
@@ -73,6 +77,8 @@ impl Node {
             ready: BTreeSet::new(),
             stored: 0,
             lost: BTreeSet::new(),
+            graces: Graces::default(),
+            is_flaky: true,
             failed: false,
             steps: VecDeque::new(),
             begun: None,
@@ -125,7 +131,7 @@ impl Node {
                 self.lost.clear();
             }
         }
-        if rng.one_in(500) && !self.is_idle() {
+        if self.is_flaky && rng.one_in(500) && !self.is_idle() {
             self.fail();
         } else {
             self.do_one();
@@ -157,6 +163,8 @@ impl Node {
         self.steps.clear();
         self.begun = None;
         self.failed = false;
+        // Starting takes longer than any packet.
+        self.graces = Graces::default();
         self.scan = None;
         self.ready.clear();
         self.planner = Planner::restore(SETTINGS, &self.kernel);
@@ -255,6 +263,7 @@ impl Node {
 
     /// No slot that packets can reach names an id that is not live.
     pub(crate) fn assert_sound(&self) {
+        self.kernel.assert_no_entry_names_a_reused_record();
         for vip in self
             .told
             .services
@@ -287,6 +296,7 @@ impl Node {
             && let Some(step) = self.steps.pop_front()
         {
             self.say(&step);
+            self.graces.check(self.now, &self.kernel, &step);
             let stores = stores(&step).into();
             self.begun = Some((step, stores));
         }
@@ -320,7 +330,21 @@ impl Node {
                 };
                 self.planner.on_next_hop(*addr, Some(way));
             }
-            _ => {}
+            // These are stores, or of no use here.
+            Step::WriteVips { .. }
+            | Step::StoreVipTable(_)
+            | Step::StoreVip { .. }
+            | Step::WriteService { .. }
+            | Step::StoreServiceFlags { .. }
+            | Step::StoreTable { .. }
+            | Step::WriteSlots { .. }
+            | Step::StoreSlots { .. }
+            | Step::WriteBackend { .. }
+            | Step::StoreBackendMode { .. }
+            | Step::StoreNextHop { .. }
+            | Step::StoreEpoch(_)
+            | Step::DeleteFlows(_)
+            | Step::Forget(_) => {}
         }
     }
 
@@ -345,7 +369,8 @@ impl Node {
         match chunk.last() {
             None => {
                 self.scan = None;
-                self.planner.on_flows_end(self.now, !rng.one_in(10));
+                let whole = !self.is_flaky || !rng.one_in(10);
+                self.planner.on_flows_end(self.now, whole);
             }
             Some((last, _)) => {
                 self.scan = Some(after(last));
