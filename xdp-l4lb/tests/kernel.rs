@@ -9,10 +9,8 @@ mod sandbox;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use lab::{EDGE, Lab, addr, delta, edge, mac_of, output, service, vip};
-use xdp_l4lb::{
-    BackendDesired, BackendRole, Inspector, LinkState, Tables, Unresolved,
-};
+use lab::{EDGE, addr, delta, edge, mac_of, output, service, vip};
+use xdp_l4lb::{BackendDesired, BackendRole, Inspector, LinkState, Tables, Unresolved};
 use xdp_l4lb_common::layout::{
     BACKEND_LIVE, BackendMode, BackendRecord, FlowKey, FlowState, NextHop, ServiceRecord, Slot,
     SlotTable, VipEntry, VipKey, VipTable, mapped,
@@ -148,7 +146,10 @@ fn a_service_becomes_ready_with_the_way_that_the_kernel_knows() {
 
         lab.block_on(async {
             balancer
-                .change(delta("web", service(&["192.0.2.1:80/TCP"], &["10.0.0.2:8080"])))
+                .change(delta(
+                    "web",
+                    service(&["192.0.2.1:80/TCP"], &["10.0.0.2:8080"]),
+                ))
                 .await
                 .unwrap();
             balancer.synced().await.unwrap();
@@ -249,10 +250,7 @@ fn a_backend_without_a_way_is_named_and_its_vip_not_announced() {
         let balancer = lab.start();
 
         lab.block_on(async {
-            let told = delta(
-                "web",
-                service(&["192.0.2.1:80/TCP"], &["203.0.113.9:80"]),
-            );
+            let told = delta("web", service(&["192.0.2.1:80/TCP"], &["203.0.113.9:80"]));
             balancer.change(told).await.unwrap();
             lab::until(&balancer, |state| {
                 state.unresolved.get(&addr("203.0.113.9")) == Some(&Unresolved::NoRoute)
@@ -362,7 +360,10 @@ fn a_backend_takes_packets_for_its_vips_and_tells_nobody_of_them() {
             assert_eq!(role.states()[EDGE], LinkState::Native);
         });
         let shown = addresses();
-        assert!(shown.contains("192.0.2.1/32") && shown.contains("2001:db8::1/128"), "{shown}");
+        assert!(
+            shown.contains("192.0.2.1/32") && shown.contains("2001:db8::1/128"),
+            "{shown}"
+        );
         assert!(shown.contains("nodad"), "{shown}");
         assert_eq!(ignore().trim(), "1");
 
@@ -414,7 +415,10 @@ fn tables_of_version_0_are_taken_over_with_their_flows() {
 
         let tables = lab.tables();
 
-        assert_eq!((tables.slot(65).current(), tables.slot(65).previous()), (4, 3));
+        assert_eq!(
+            (tables.slot(65).current(), tables.slot(65).previous()),
+            (4, 3)
+        );
         assert!(tables.slot(65).is_open());
         assert_eq!(tables.slot(64), Slot::settled(3));
         assert_eq!(tables.backend(3).addr, mapped(addr("10.0.0.2")));
