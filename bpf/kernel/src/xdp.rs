@@ -8,6 +8,12 @@ use aya_ebpf::helpers::{
 };
 use bpf_common::Packet;
 
+use crate::memory;
+
+/// Lets the compiler handle a buffer in words.
+#[repr(align(8))]
+struct Buffer<const N: usize>([u8; N]);
+
 /// A frame that an XDP program was called with.
 pub struct Xdp {
     ctx: *mut xdp_md,
@@ -49,13 +55,13 @@ impl Xdp {
     /// Overwrites `N` bytes at a place the compiler knows; false if they do not lie in the frame's
     /// first part.
     #[inline(always)]
-    pub fn write<const N: usize>(&self, at: usize, bytes: [u8; N]) -> bool {
+    pub fn write<const N: usize>(&self, at: usize, bytes: &[u8; N]) -> bool {
         let (start, end) = self.ends();
         if start + at + N > end {
             return false;
         }
         // SAFETY: the check above keeps the bytes inside the frame, whose memory is the program's.
-        unsafe { ((start + at) as *mut [u8; N]).write_unaligned(bytes) };
+        unsafe { memory::store(start + at, bytes) };
         true
     }
 
@@ -74,16 +80,19 @@ impl Packet for Xdp {
             return None;
         }
         // SAFETY: the check above keeps the bytes inside the frame.
-        Some(unsafe { ((start + at) as *const [u8; N]).read_unaligned() })
+        Some(unsafe { memory::load(start + at) })
     }
 
     #[inline(always)]
     fn load<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
-        let mut bytes = [0u8; N];
-        let buffer = (&raw mut bytes).cast::<c_void>();
+        let mut buffer = Buffer([0u8; N]);
+        let to = (&raw mut buffer).cast::<c_void>();
         // SAFETY: the buffer has N bytes, and the helper checks the place.
-        let failed = unsafe { bpf_xdp_load_bytes(self.ctx, at as u32, buffer, N as u32) };
-        (failed == 0).then_some(bytes)
+        let failed = unsafe { bpf_xdp_load_bytes(self.ctx, at as u32, to, N as u32) };
+        if failed != 0 {
+            return None;
+        }
+        Some(buffer.0)
     }
 
     #[inline(always)]

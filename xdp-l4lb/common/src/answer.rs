@@ -2,7 +2,7 @@
 
 use bpf_common::{DropReason, Packet};
 use wire::{Checksum, Ethernet, Icmp, Ipv4, Ipv6, ethertype, icmp_v4, icmp_v6, next_header};
-use wire::{pseudo_v6, replaced};
+use wire::{pseudo_v6, put, replaced};
 
 use crate::access::Maps;
 use crate::hash::AddrWords;
@@ -29,18 +29,23 @@ pub const PUSH_V4: usize = Ipv4::LEN + Icmp::LEN;
 /// Bytes that an error pushes in front of the packet it quotes.
 pub const PUSH_V6: usize = Ipv6::LEN + Icmp::LEN;
 
+/// The start of a frame, aligned so that it is copied in words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C, align(8))]
+pub struct Head<const N: usize>(pub [u8; N]);
+
 /// A frame that goes back through the interface its cause came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// These bytes replace the frame's first ones.
-    EchoV4([u8; ECHO_V4]),
+    EchoV4(Head<ECHO_V4>),
     /// These bytes replace the frame's first ones.
-    EchoV6([u8; ECHO_V6]),
+    EchoV6(Head<ECHO_V6>),
     /// The frame is cut behind `quote` bytes of its IP packet, pushed by [`PUSH_V4`], and starts
     /// with `head` then.
     ErrorV4 {
         /// Ethernet, IP and ICMP headers.
-        head: [u8; Ethernet::LEN + PUSH_V4],
+        head: Head<{ Ethernet::LEN + PUSH_V4 }>,
         /// Bytes of the IP packet that are kept.
         quote: usize,
     },
@@ -48,40 +53,60 @@ pub enum Answer {
     /// with `head` then.
     ErrorV6 {
         /// Ethernet, IP and ICMP headers.
-        head: [u8; Ethernet::LEN + PUSH_V6],
+        head: Head<{ Ethernet::LEN + PUSH_V6 }>,
         /// Bytes of the IP packet that are kept.
         quote: usize,
     },
 }
 
+/// No error.
+pub(crate) const NOTHING: u32 = 0;
+/// With an MTU in the low half: the packet must not be longer than that.
+pub(crate) const TOO_BIG: u32 = 1 << 16;
+/// Nobody is there.
+pub(crate) const UNREACHABLE: u32 = 1 << 17;
+
 /// What an error says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ask {
+enum Ask {
     /// The packet must not be longer than this.
     TooBig(u16),
     /// Nobody is there.
     Unreachable,
 }
 
-/// The answer to an echo request without options or extension headers.
-#[inline(always)]
-pub(crate) fn echo(
-    packet: &impl Packet,
-    ethernet: &Ethernet,
-    headers: &Headers,
-    icmp: Icmp,
-) -> Verdict {
-    if !answerable(ethernet, headers) {
-        return Verdict::Drop(DropReason::UnanswerableSource);
+impl Ask {
+    /// From what was passed in one word.
+    #[inline(always)]
+    const fn new(word: u32) -> Self {
+        let [low, high, ..] = word.to_le_bytes();
+        if word & UNREACHABLE == 0 {
+            Self::TooBig(u16::from_le_bytes([low, high]))
+        } else {
+            Self::Unreachable
+        }
     }
-    let answer = if headers.inner.v6 {
-        echo_v6(ethernet, headers, icmp)
-    } else {
-        echo_v4(packet, ethernet, icmp)
+}
+
+/// The answer to an echo request without options or extension headers.
+#[inline(never)]
+pub(crate) fn echo<P: Packet>(packet: &P, headers: &Headers, verdict: &mut Verdict) {
+    let Some(icmp) = packet.load(headers.at).map(Icmp::parse) else {
+        *verdict = Verdict::Drop(DropReason::Malformed);
+        return;
     };
-    match answer {
-        Some(answer) => Verdict::Answer(answer, Counter::EchoReplied),
-        None => Verdict::Drop(DropReason::Malformed),
+    let Some(ethernet) = answerable(packet, headers) else {
+        *verdict = Verdict::Drop(DropReason::UnanswerableSource);
+        return;
+    };
+    // Each way stores its own answer: the verifier refuses a store of bytes that only one has set.
+    *verdict = Verdict::Drop(DropReason::Malformed);
+    if headers.inner.v6 {
+        if let Some(answer) = echo_v6(&ethernet, headers, icmp) {
+            *verdict = Verdict::Answer(answer, Counter::EchoReplied);
+        }
+    } else if let Some(answer) = echo_v4(packet, &ethernet, icmp) {
+        *verdict = Verdict::Answer(answer, Counter::EchoReplied);
     }
 }
 
@@ -98,14 +123,10 @@ fn echo_v4(packet: &impl Packet, ethernet: &Ethernet, icmp: Icmp) -> Option<Answ
     let new = [icmp_v4::ECHO_REPLY, icmp.code];
     let [c0, c1] = replaced(icmp.checksum, old, new);
     let mut head = [0; ECHO_V4];
-    fill(&mut head, 0, back(ethernet, ethertype::IPV4));
-    fill(&mut head, Ethernet::LEN, ip.write());
-    fill(
-        &mut head,
-        Ethernet::LEN + Ipv4::LEN,
-        [new[0], new[1], c0, c1],
-    );
-    Some(Answer::EchoV4(head))
+    put::<0, _, _>(&mut head, back(ethernet, ethertype::IPV4));
+    put::<{ Ethernet::LEN }, _, _>(&mut head, ip.write());
+    put::<{ Ethernet::LEN + Ipv4::LEN }, _, _>(&mut head, [new[0], new[1], c0, c1]);
+    Some(Answer::EchoV4(Head(head)))
 }
 
 #[inline(always)]
@@ -116,48 +137,51 @@ fn echo_v6(ethernet: &Ethernet, headers: &Headers, icmp: Icmp) -> Option<Answer>
     let new = [icmp_v6::ECHO_REPLY, icmp.code];
     let [c0, c1] = replaced(icmp.checksum, old, new);
     let mut head = [0; ECHO_V6];
-    fill(&mut head, 0, back(ethernet, ethertype::IPV6));
-    fill(&mut head, Ethernet::LEN, ip.write());
-    fill(
-        &mut head,
-        Ethernet::LEN + Ipv6::LEN,
-        [new[0], new[1], c0, c1],
-    );
-    Some(Answer::EchoV6(head))
+    put::<0, _, _>(&mut head, back(ethernet, ethertype::IPV6));
+    put::<{ Ethernet::LEN }, _, _>(&mut head, ip.write());
+    put::<{ Ethernet::LEN + Ipv6::LEN }, _, _>(&mut head, [new[0], new[1], c0, c1]);
+    Some(Answer::EchoV6(Head(head)))
 }
 
 /// An error about the packet, if one may be sent.
 ///
 /// Departs from RFC 792: "fragmentation needed" is sent without "don't fragment" too. Outer packets
 /// are never cut, so a sender that did not ask for it learns the path's MTU or gets nothing through.
-#[inline(always)]
-pub(crate) fn error(
-    maps: &impl Maps,
-    packet: &impl Packet,
-    ethernet: &Ethernet,
+#[inline(never)]
+pub(crate) fn error<M: Maps, P: Packet>(
+    maps: &M,
+    packet: &P,
     headers: &Headers,
-    ask: Ask,
-) -> Verdict {
+    ask: u32,
+    verdict: &mut Verdict,
+) {
+    let ask = Ask::new(ask);
     if !can_heed(headers, ask) {
-        return Verdict::Drop(DropReason::TooBig);
+        *verdict = Verdict::Drop(DropReason::TooBig);
+        return;
     }
-    if !answerable(ethernet, headers) {
-        return Verdict::Drop(DropReason::UnanswerableSource);
-    }
+    let Some(ethernet) = answerable(packet, headers) else {
+        *verdict = Verdict::Drop(DropReason::UnanswerableSource);
+        return;
+    };
     if !maps.allow_error() {
-        return Verdict::Drop(DropReason::RateLimited);
+        *verdict = Verdict::Drop(DropReason::RateLimited);
+        return;
     }
     let quote = headers.inner.len.min(MAX_QUOTE) & !3;
-    let sum = quoted(packet, quote);
-    let answer = if headers.inner.v6 {
-        error_v6(ethernet, headers, ask, quote, sum)
-    } else {
-        error_v4(ethernet, headers, ask, quote, sum)
+    let sum = Checksum::EMPTY.word(quoted(packet, quote).to_ne_bytes());
+    let counter = match ask {
+        Ask::TooBig(_) => Counter::TooBigSent,
+        Ask::Unreachable => Counter::UnreachableSent,
     };
-    match (answer, ask) {
-        (Some(answer), Ask::TooBig(_)) => Verdict::Answer(answer, Counter::TooBigSent),
-        (Some(answer), Ask::Unreachable) => Verdict::Answer(answer, Counter::UnreachableSent),
-        (None, _) => Verdict::Drop(DropReason::Malformed),
+    // Each way stores its own answer: the verifier refuses a store of bytes that only one has set.
+    *verdict = Verdict::Drop(DropReason::Malformed);
+    if headers.inner.v6 {
+        if let Some(answer) = error_v6(&ethernet, headers, ask, quote, sum) {
+            *verdict = Verdict::Answer(answer, counter);
+        }
+    } else if let Some(answer) = error_v4(&ethernet, headers, ask, quote, sum) {
+        *verdict = Verdict::Answer(answer, counter);
     }
 }
 
@@ -204,10 +228,13 @@ fn error_v4(
         dst: headers.src.as_v4()?,
     };
     let mut head = [0; Ethernet::LEN + PUSH_V4];
-    fill(&mut head, 0, back(ethernet, ethertype::IPV4));
-    fill(&mut head, Ethernet::LEN, ip.write());
-    fill(&mut head, Ethernet::LEN + Ipv4::LEN, sealed(icmp, sum));
-    Some(Answer::ErrorV4 { head, quote })
+    put::<0, _, _>(&mut head, back(ethernet, ethertype::IPV4));
+    put::<{ Ethernet::LEN }, _, _>(&mut head, ip.write());
+    put::<{ Ethernet::LEN + Ipv4::LEN }, _, _>(&mut head, sealed(icmp, sum));
+    Some(Answer::ErrorV4 {
+        head: Head(head),
+        quote,
+    })
 }
 
 #[inline(always)]
@@ -233,14 +260,13 @@ fn error_v6(
     let ip = answer_v6(headers, short(len)?, CONTROL);
     let pseudo = pseudo_v6(ip.src, ip.dst, next_header::ICMP, ip.payload_len as u32);
     let mut head = [0; Ethernet::LEN + PUSH_V6];
-    fill(&mut head, 0, back(ethernet, ethertype::IPV6));
-    fill(&mut head, Ethernet::LEN, ip.write());
-    fill(
-        &mut head,
-        Ethernet::LEN + Ipv6::LEN,
-        sealed(icmp, sum.and(pseudo)),
-    );
-    Some(Answer::ErrorV6 { head, quote })
+    put::<0, _, _>(&mut head, back(ethernet, ethertype::IPV6));
+    put::<{ Ethernet::LEN }, _, _>(&mut head, ip.write());
+    put::<{ Ethernet::LEN + Ipv6::LEN }, _, _>(&mut head, sealed(icmp, sum.and(pseudo)));
+    Some(Answer::ErrorV6 {
+        head: Head(head),
+        quote,
+    })
 }
 
 #[inline(always)]
@@ -264,8 +290,8 @@ fn sealed(icmp: Icmp, sum: Checksum) -> [u8; Icmp::LEN] {
 }
 
 /// The sum over the first `quote` bytes of the IP packet, a multiple of four.
-#[inline(always)]
-fn quoted(packet: &impl Packet, quote: usize) -> Checksum {
+#[inline(never)]
+fn quoted<P: Packet>(packet: &P, quote: usize) -> u16 {
     let mut sum = Checksum::EMPTY;
     for at in (0..MAX_QUOTE).step_by(4) {
         if at >= quote {
@@ -275,14 +301,15 @@ fn quoted(packet: &impl Packet, quote: usize) -> Checksum {
             sum = sum.double(bytes);
         }
     }
-    sum
+    !u16::from_ne_bytes(sum.finish())
 }
 
 /// RFC 1122 §3.2.2, RFC 4443 §2.4: an answer goes to one host, and its cause went to one.
 #[inline(always)]
-fn answerable(ethernet: &Ethernet, headers: &Headers) -> bool {
+fn answerable<P: Packet>(packet: &P, headers: &Headers) -> Option<Ethernet> {
+    let ethernet = Ethernet::parse(packet.load(0)?);
     let [first, ..] = ethernet.dst;
-    first & 1 == 0 && is_host(headers.src, headers.inner.v6)
+    (first & 1 == 0 && is_host(headers.src, headers.inner.v6)).then_some(ethernet)
 }
 
 #[inline(always)]
@@ -306,14 +333,6 @@ fn back(ethernet: &Ethernet, ethertype: u16) -> [u8; Ethernet::LEN] {
         ethertype,
     }
     .write()
-}
-
-/// Puts `part` at `at`, which together lie inside `whole`.
-#[inline(always)]
-fn fill<const N: usize, const M: usize>(whole: &mut [u8; N], at: usize, part: [u8; M]) {
-    if let Some(place) = whole.get_mut(at..at + M) {
-        place.copy_from_slice(&part);
-    }
 }
 
 #[inline(always)]

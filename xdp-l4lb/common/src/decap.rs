@@ -4,7 +4,7 @@
 //! or has nothing to do with those VIPs, goes to the stack as it came.
 
 use bpf_common::{DropReason, Packet};
-use wire::{Ethernet, Ipv4, Ipv6, ethertype, next_header, replaced};
+use wire::{Ethernet, Ipv4, Ipv6, ethertype, next_header, part, put, replaced};
 
 use crate::hash::AddrWords;
 use crate::layout::DecapCounter;
@@ -135,28 +135,14 @@ fn inner_v4<const AT: usize>(
     let Some(ecn) = combined(ip.traffic_class & 3, outer.ecn) else {
         return Decap::Drop(DropReason::MarkedNotEct);
     };
-    let [
-        version,
-        class,
-        l0,
-        l1,
-        i0,
-        i1,
-        f0,
-        f1,
-        ttl,
-        proto,
-        c0,
-        c1,
-        ..,
-    ] = bytes;
-    let new = class & !3 | ecn;
-    let [c0, c1] = if new == class {
-        [c0, c1]
-    } else {
-        replaced([c0, c1], [version, class], [version, new])
-    };
-    let inner = [version, new, l0, l1, i0, i1, f0, f1, ttl, proto, c0, c1];
+    let mut inner = part::<0, INNER, _>(&bytes);
+    let [version, class] = part::<0, 2, _>(&bytes);
+    let marked = class & !3 | ecn;
+    put::<0, _, _>(&mut inner, [version, marked]);
+    put::<10, _, _>(
+        &mut inner,
+        replaced(ip.checksum, [version, class], [version, marked]),
+    );
     strip(ethernet, ethertype::IPV4, outer.len, inner)
 }
 
@@ -179,9 +165,9 @@ fn inner_v6<const AT: usize>(
     let Some(ecn) = combined(ip.traffic_class & 3, outer.ecn) else {
         return Decap::Drop(DropReason::MarkedNotEct);
     };
-    let [version, class, a, b, c, d, e, f, g, h, i, j, ..] = bytes;
-    let class = class & !0x30 | ecn << 4;
-    let inner = [version, class, a, b, c, d, e, f, g, h, i, j];
+    let mut inner = part::<0, INNER, _>(&bytes);
+    let [version, class] = part::<0, 2, _>(&bytes);
+    put::<0, _, _>(&mut inner, [version, class & !0x30 | ecn << 4]);
     strip(ethernet, ethertype::IPV6, outer.len, inner)
 }
 
@@ -203,14 +189,12 @@ const fn combined(inner: u8, outer: u8) -> Option<u8> {
 
 #[inline(always)]
 fn strip(ethernet: &Ethernet, ethertype: u16, cut: usize, inner: [u8; INNER]) -> Decap {
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n] = Ethernet {
+    let ethernet = Ethernet {
         ethertype,
         ..*ethernet
-    }
-    .write();
-    let [aa, bb, cc, dd, ee, ff, gg, hh, ii, jj, kk, ll] = inner;
-    let head = [
-        a, b, c, d, e, f, g, h, i, j, k, l, m, n, aa, bb, cc, dd, ee, ff, gg, hh, ii, jj, kk, ll,
-    ];
+    };
+    let mut head = [0; STRIPPED];
+    put::<0, _, _>(&mut head, ethernet.write());
+    put::<{ Ethernet::LEN }, _, _>(&mut head, inner);
     Decap::Strip { cut, head }
 }

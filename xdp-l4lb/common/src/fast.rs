@@ -99,12 +99,7 @@ fn balance<const L4: usize>(
         PROTO_TCP => match packet.read::<{ Tcp::LEN }>(L4) {
             Some(bytes) => {
                 let tcp = Tcp::parse(bytes);
-                let stage = if tcp.opens() {
-                    Stage::Opening(tcp.seq)
-                } else {
-                    Stage::Going(tcp.seq)
-                };
-                ((tcp.src_port, tcp.dst_port), stage, Tcp::LEN)
+                ((tcp.src_port, tcp.dst_port), Stage::of(&tcp), Tcp::LEN)
             }
             None => return Fast::Unsure,
         },

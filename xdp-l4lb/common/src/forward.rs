@@ -1,7 +1,7 @@
 //! The way to a backend and the outer header.
 
 use bpf_common::{DropReason, Packet};
-use wire::{Ethernet, Ipv4, Ipv6, ethertype, next_header};
+use wire::{Ethernet, Ipv4, Ipv6, ethertype, next_header, put};
 
 use crate::access::Maps;
 use crate::hash::AddrWords;
@@ -144,40 +144,16 @@ impl Forward {
             src,
             dst,
         };
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n] = self.ethernet(ethertype::IPV4);
-        let [
-            aa,
-            bb,
-            cc,
-            dd,
-            ee,
-            ff,
-            gg,
-            hh,
-            ii,
-            jj,
-            kk,
-            ll,
-            mm,
-            nn,
-            oo,
-            pp,
-            qq,
-            rr,
-            ss,
-            tt,
-        ] = outer.write();
-        [
-            a, b, c, d, e, f, g, h, i, j, k, l, m, n, aa, bb, cc, dd, ee, ff, gg, hh, ii, jj, kk,
-            ll, mm, nn, oo, pp, qq, rr, ss, tt,
-        ]
+        let mut head = [0; HEAD_V4];
+        put::<0, _, _>(&mut head, self.ethernet(ethertype::IPV4));
+        put::<{ Ethernet::LEN }, _, _>(&mut head, outer.write());
+        head
     }
 
-    /// The two parts of the new front of a frame that goes to an IPv6 backend: pushed by
-    /// [`Ipv6::LEN`].
+    /// The new front of a frame that goes to an IPv6 backend: pushed by [`Ipv6::LEN`].
     #[must_use]
     #[inline(always)]
-    pub fn head_v6(&self, prefix: [u8; 8]) -> ([u8; Ethernet::LEN], [u8; Ipv6::LEN]) {
+    pub fn head_v6(&self, prefix: [u8; 8]) -> [u8; HEAD_V6] {
         let src = AddrWords {
             hi: u64::from_ne_bytes(prefix),
             // The low half of the hash, which chose the slot, is left out. One bit is always set,
@@ -193,7 +169,10 @@ impl Forward {
             src: src.bytes(),
             dst: self.addr.bytes(),
         };
-        (self.ethernet(ethertype::IPV6), outer.write())
+        let mut head = [0; HEAD_V6];
+        put::<0, _, _>(&mut head, self.ethernet(ethertype::IPV6));
+        put::<{ Ethernet::LEN }, _, _>(&mut head, outer.write());
+        head
     }
 
     /// Bytes of the frame before it is pushed, without what a link appended.

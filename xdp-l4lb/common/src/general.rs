@@ -2,177 +2,183 @@
 //! answered.
 
 use bpf_common::{DropReason, Packet};
-use wire::{Ethernet, Icmp, Tcp, VlanTag, ethertype, icmp_v4, icmp_v6, next_header};
+use wire::{Ethernet, Icmp, Tcp, Udp, icmp_v4, icmp_v6, next_header, part};
 
-use crate::access::{Maps, Service};
-use crate::answer::{self, Ask};
+use crate::access::Maps;
+use crate::answer;
 use crate::forward::{Obstacle, forward};
-use crate::hash::{Flow, flow_hash};
-use crate::headers::{Headers, Transport, ipv4, ipv6};
-use crate::layout::{Counter, PROTO_ICMP, PROTO_TCP, PROTO_UDP, SERVICE_REFUSE};
-use crate::lookup::{ADDRESS_ONLY, Found, find, tail};
+use crate::hash::{AddrWords, Flow, flow_hash};
+use crate::headers::{Headers, Kind, frame, ipv4, ipv6};
+use crate::layout::{Counter, PROTO_ICMP, PROTO_TCP, PROTO_UDP, SERVICE_REFUSE, SlotTable};
+use crate::lookup::{ADDRESS_ONLY, find, tail};
 use crate::steer::{Stage, choose};
 use crate::verdict::Verdict;
 
-/// VLAN tags that are looked behind.
-const TAGS: usize = 2;
-
-/// A flow, where a packet says it is, and whose packets those are.
-struct Part {
+/// A packet of a flow to a service.
+struct Request {
     flow: Flow,
     stage: Stage,
+    next: Next,
+    /// It is an ICMP error about the flow.
+    about: bool,
+    /// Index of the service.
+    service: u32,
+    /// The service's flags.
+    flags: u8,
+    /// The service's slots.
+    table: SlotTable,
 }
 
-/// Decides any packet.
+/// What is to be done with a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// The verdict is there already.
+    Nothing,
+    /// To answer an echo request.
+    Echo,
+    /// To find the flow's backend.
+    Steer,
+}
+
+/// What an ICMP message is to a VIP.
+enum Message {
+    EchoRequest,
+    Error,
+    Other,
+}
+
+/// Decides any packet; the verdict goes to `verdict`.
 #[inline(always)]
-pub fn general(maps: &impl Maps, packet: &impl Packet) -> Verdict {
-    let Some(header) = packet.load::<{ Ethernet::LEN }>(0) else {
-        return Verdict::Pass(Counter::PassedTruncated);
-    };
-    let ethernet = Ethernet::parse(header);
-    let mut ethertype = ethernet.ethertype;
-    let mut at = Ethernet::LEN;
-    for _ in 0..TAGS {
-        if !matches!(ethertype, ethertype::VLAN | ethertype::PROVIDER_VLAN) {
-            break;
-        }
-        let Some(tag) = packet.load::<{ VlanTag::LEN }>(at) else {
-            return Verdict::Pass(Counter::PassedTruncated);
-        };
-        ethertype = VlanTag::parse(tag).ethertype;
-        at += VlanTag::LEN;
+pub fn general<M: Maps, P: Packet>(maps: &M, packet: &P, verdict: &mut Verdict) {
+    let mut headers = Headers::NONE;
+    let kind = frame(packet, &mut headers);
+    match kind {
+        Kind::Truncated => return *verdict = Verdict::Pass(Counter::PassedTruncated),
+        Kind::NotIp => return *verdict = Verdict::Pass(Counter::PassedNotIp),
+        Kind::Tagged | Kind::Ip => {}
     }
-    let headers = match ethertype {
-        ethertype::IPV4 => ipv4(packet, at),
-        ethertype::IPV6 => ipv6(packet, at),
-        _ => return Verdict::Pass(Counter::PassedNotIp),
-    };
-    let Some(headers) = headers else {
-        return Verdict::Pass(Counter::PassedTruncated);
-    };
     // No VIP is v4-mapped; what is would be taken for IPv4.
     if headers.inner.v6 && headers.dst.hi == 0 {
-        return Verdict::Pass(Counter::PassedNoVip);
+        return *verdict = Verdict::Pass(Counter::PassedNoVip);
     }
-    if at > Ethernet::LEN {
-        return if_vip(maps, &headers, DropReason::VlanTagged);
+    let fault = if kind == Kind::Tagged {
+        Some(DropReason::VlanTagged)
+    } else {
+        headers.fault
+    };
+    if let Some(reason) = fault {
+        return *verdict = if_vip(maps, &headers, reason);
     }
-    deliver(maps, packet, &ethernet, &headers)
+    // What has an effect is called from here, so that its stack does not come on top of another's.
+    let mut request = Request::NONE;
+    match headers.proto {
+        PROTO_TCP | PROTO_UDP => client(maps, packet, &headers, &mut request, verdict),
+        PROTO_ICMP if !headers.inner.v6 => icmp(maps, packet, &headers, &mut request, verdict),
+        next_header::ICMP if headers.inner.v6 => {
+            icmp(maps, packet, &headers, &mut request, verdict);
+        }
+        _ => *verdict = if_vip(maps, &headers, DropReason::UnsupportedProtocol),
+    }
+    let error = match request.next {
+        Next::Nothing => return,
+        Next::Echo => return answer::echo(packet, &headers, verdict),
+        Next::Steer => steer(maps, packet, &headers, &request, verdict),
+    };
+    if error == answer::NOTHING {
+        if request.about && matches!(verdict, Verdict::Forward(_)) {
+            maps.count(Counter::ErrorSteered);
+        }
+    } else if request.about {
+        // RFC 1122 §3.2.2: no error about an error.
+        *verdict = Verdict::Drop(DropReason::TooBig);
+    } else {
+        answer::error(maps, packet, &headers, error, verdict);
+    }
 }
 
 /// Drops what is for a VIP and passes the rest.
 #[inline(always)]
-fn if_vip(maps: &impl Maps, headers: &Headers, reason: DropReason) -> Verdict {
-    match find(maps, headers.dst, ADDRESS_ONLY) {
-        Some(_) => Verdict::Drop(reason),
-        None => Verdict::Pass(Counter::PassedNoVip),
+fn if_vip<M: Maps>(maps: &M, headers: &Headers, reason: DropReason) -> Verdict {
+    if is_vip(maps, &headers.dst) {
+        Verdict::Drop(reason)
+    } else {
+        Verdict::Pass(Counter::PassedNoVip)
     }
 }
 
-#[inline(always)]
-fn deliver(
-    maps: &impl Maps,
-    packet: &impl Packet,
-    ethernet: &Ethernet,
-    headers: &Headers,
-) -> Verdict {
-    let transport = match headers.transport {
-        Ok(transport) => transport,
-        Err(reason) => return if_vip(maps, headers, reason),
+#[inline(never)]
+fn is_vip<M: Maps>(maps: &M, addr: &AddrWords) -> bool {
+    find(maps, *addr, ADDRESS_ONLY).is_some()
+}
+
+/// Finds the service of the request's flow.
+#[inline(never)]
+fn lookup<M: Maps>(maps: &M, request: &mut Request) -> bool {
+    let key = tail(request.flow.vip_port, request.flow.proto);
+    let Some(found) = find(maps, request.flow.vip, key) else {
+        return false;
     };
-    let reason = match transport.proto {
-        PROTO_TCP | PROTO_UDP => match part(packet, headers, transport) {
-            Some(part) => {
-                if let Some(found) = find(maps, headers.dst, key_tail(&part.flow)) {
-                    return served(maps, packet, ethernet, headers, found, &part);
-                }
-                DropReason::UnservedPort
-            }
-            None => DropReason::Malformed,
-        },
-        PROTO_ICMP if !headers.inner.v6 => {
-            return icmp(maps, packet, ethernet, headers, transport);
-        }
-        next_header::ICMP if headers.inner.v6 => {
-            return icmp(maps, packet, ethernet, headers, transport);
-        }
-        _ => DropReason::UnsupportedProtocol,
-    };
-    if_vip(maps, headers, reason)
+    request.service = found.index;
+    request.flags = found.service.flags;
+    request.table = found.service.table;
+    true
 }
 
-/// A client's packet for a service.
-#[inline(always)]
-fn served(
-    maps: &impl Maps,
-    packet: &impl Packet,
-    ethernet: &Ethernet,
+/// TCP and UDP.
+#[inline(never)]
+fn client<M: Maps, P: Packet>(
+    maps: &M,
+    packet: &P,
     headers: &Headers,
-    found: Found,
-    part: &Part,
-) -> Verdict {
-    if let Err(reason) = sound(packet, headers) {
-        return Verdict::Drop(reason);
+    request: &mut Request,
+    verdict: &mut Verdict,
+) {
+    if !segment(packet, headers, request) {
+        *verdict = if_vip(maps, headers, DropReason::Malformed);
+    } else if !lookup(maps, request) {
+        *verdict = if_vip(maps, headers, DropReason::UnservedPort);
+    } else if let Some(reason) = unsound(packet, headers) {
+        *verdict = Verdict::Drop(reason);
+    } else {
+        request.next = Next::Steer;
     }
-    match steer(maps, packet, ethernet, headers, found, part) {
-        Ok(verdict) => verdict,
-        Err(Obstacle::Drop(reason)) => Verdict::Drop(reason),
-        Err(Obstacle::Nobody) => refuse(maps, packet, ethernet, headers, found.service),
-        Err(Obstacle::TooBig(mtu)) => {
-            answer::error(maps, packet, ethernet, headers, Ask::TooBig(mtu))
-        }
-    }
-}
-
-#[inline(always)]
-fn refuse(
-    maps: &impl Maps,
-    packet: &impl Packet,
-    ethernet: &Ethernet,
-    headers: &Headers,
-    service: Service,
-) -> Verdict {
-    if service.flags & SERVICE_REFUSE == 0 {
-        return Verdict::Drop(DropReason::NoBackend);
-    }
-    answer::error(maps, packet, ethernet, headers, Ask::Unreachable)
-}
-
-#[inline(always)]
-fn steer(
-    maps: &impl Maps,
-    packet: &impl Packet,
-    ethernet: &Ethernet,
-    headers: &Headers,
-    found: Found,
-    part: &Part,
-) -> Result<Verdict, Obstacle> {
-    let hash = flow_hash(maps.flow_seed(), &part.flow);
-    let table = found.service.table;
-    let id = choose(maps, found.index, table, hash, &part.flow, part.stage);
-    let to = (found.index, id, hash);
-    forward(maps, packet, ethernet.src, headers.inner, to).map(Verdict::Forward)
 }
 
 /// ICMP of either version.
-#[inline(always)]
-fn icmp(
-    maps: &impl Maps,
-    packet: &impl Packet,
-    ethernet: &Ethernet,
+#[inline(never)]
+fn icmp<M: Maps, P: Packet>(
+    maps: &M,
+    packet: &P,
     headers: &Headers,
-    transport: Transport,
-) -> Verdict {
-    if find(maps, headers.dst, ADDRESS_ONLY).is_none() {
-        return Verdict::Pass(Counter::PassedNoVip);
+    request: &mut Request,
+    verdict: &mut Verdict,
+) {
+    if !is_vip(maps, &headers.dst) {
+        *verdict = Verdict::Pass(Counter::PassedNoVip);
+        return;
     }
-    if let Err(reason) = sound(packet, headers) {
-        return Verdict::Drop(reason);
+    if let Some(reason) = unsound(packet, headers) {
+        *verdict = Verdict::Drop(reason);
+        return;
     }
-    let Some(bytes) = packet.load::<{ Icmp::LEN }>(transport.at) else {
-        return Verdict::Drop(DropReason::Malformed);
+    *verdict = Verdict::Drop(DropReason::Malformed);
+    let Some(bytes) = packet.load::<{ Icmp::LEN }>(headers.at) else {
+        return;
     };
-    let icmp = Icmp::parse(bytes);
+    match message(headers, Icmp::parse(bytes)) {
+        Message::EchoRequest => request.next = Next::Echo,
+        Message::Error => {
+            *verdict = Verdict::Drop(DropReason::UnrelatedIcmp);
+            if quoted(packet, headers, request) && lookup(maps, request) {
+                request.next = Next::Steer;
+            }
+        }
+        Message::Other => *verdict = Verdict::Drop(DropReason::UnsupportedIcmp),
+    }
+}
+
+#[inline(always)]
+fn message(headers: &Headers, icmp: Icmp) -> Message {
     let (echo, error) = if headers.inner.v6 {
         (
             icmp.kind == icmp_v6::ECHO_REQUEST,
@@ -188,112 +194,127 @@ fn icmp(
             ),
         )
     };
-    if echo && icmp.code == 0 && headers.plain {
-        return answer::echo(packet, ethernet, headers, icmp);
-    }
     if error {
-        return about_a_flow(maps, packet, ethernet, headers, transport.at + Icmp::LEN);
+        Message::Error
+    } else if echo && icmp.code == 0 && headers.plain {
+        Message::EchoRequest
+    } else {
+        Message::Other
     }
-    Verdict::Drop(DropReason::UnsupportedIcmp)
 }
 
-/// An ICMP error goes where the packet it quotes came from: to the backend of that flow.
+/// The flow of the packet that an ICMP error quotes, which went from the VIP to the client: the
+/// error goes to the same backend.
 #[inline(always)]
-fn about_a_flow(
-    maps: &impl Maps,
-    packet: &impl Packet,
-    ethernet: &Ethernet,
-    headers: &Headers,
-    quote: usize,
-) -> Verdict {
-    let unrelated = Verdict::Drop(DropReason::UnrelatedIcmp);
-    let quoted = if headers.inner.v6 {
-        ipv6(packet, quote)
+fn quoted<P: Packet>(packet: &P, headers: &Headers, request: &mut Request) -> bool {
+    let mut quote = Headers::NONE;
+    let at = headers.at + Icmp::LEN;
+    let read = if headers.inner.v6 {
+        ipv6(packet, at, &mut quote)
     } else {
-        ipv4(packet, quote)
+        ipv4(packet, at, &mut quote)
     };
-    let Some(quoted) = quoted else {
-        return unrelated;
-    };
-    let Ok(transport) = quoted.transport else {
-        return unrelated;
-    };
-    if quoted.src != headers.dst || !matches!(transport.proto, PROTO_TCP | PROTO_UDP) {
-        return unrelated;
+    let known = matches!(quote.proto, PROTO_TCP | PROTO_UDP);
+    if !read || quote.fault.is_some() || quote.src != headers.dst || !known {
+        return false;
     }
-    let Some([s0, s1, d0, d1]) = packet.load::<4>(transport.at) else {
-        return unrelated;
+    let Some(ports) = packet.load::<4>(quote.at) else {
+        return false;
     };
-    // The quoted packet went from the VIP to the client.
-    let part = Part {
+    request.about = true;
+    request.flow = Flow {
+        client: quote.dst,
+        vip: quote.src,
+        client_port: u16::from_ne_bytes(part::<2, _, _>(&ports)),
+        vip_port: u16::from_ne_bytes(part::<0, _, _>(&ports)),
+        proto: quote.proto,
+    };
+    true
+}
+
+/// The flow of a TCP or UDP packet whose header lies inside it.
+#[inline(always)]
+fn segment<P: Packet>(packet: &P, headers: &Headers, request: &mut Request) -> bool {
+    let tcp = headers.proto == PROTO_TCP;
+    let header = if tcp { Tcp::LEN } else { Udp::LEN };
+    if headers.at + header > Ethernet::LEN + headers.inner.len {
+        return false;
+    }
+    let Some(ports) = packet.load::<4>(headers.at) else {
+        return false;
+    };
+    request.flow = Flow {
+        client: headers.src,
+        vip: headers.dst,
+        client_port: u16::from_ne_bytes(part::<0, _, _>(&ports)),
+        vip_port: u16::from_ne_bytes(part::<2, _, _>(&ports)),
+        proto: headers.proto,
+    };
+    if !tcp {
+        return true;
+    }
+    let Some(bytes) = packet.load::<{ Tcp::LEN }>(headers.at) else {
+        return false;
+    };
+    request.stage = Stage::of(&Tcp::parse(bytes));
+    true
+}
+
+impl Request {
+    const NONE: Self = Self {
         flow: Flow {
-            client: quoted.dst,
-            vip: quoted.src,
-            client_port: u16::from_ne_bytes([d0, d1]),
-            vip_port: u16::from_ne_bytes([s0, s1]),
-            proto: transport.proto,
+            client: AddrWords { hi: 0, lo: 0 },
+            vip: AddrWords { hi: 0, lo: 0 },
+            client_port: 0,
+            vip_port: 0,
+            proto: 0,
         },
         stage: Stage::Unknown,
+        next: Next::Nothing,
+        about: false,
+        service: 0,
+        flags: 0,
+        table: SlotTable::NONE,
     };
-    let Some(found) = find(maps, part.flow.vip, key_tail(&part.flow)) else {
-        return unrelated;
-    };
-    match steer(maps, packet, ethernet, headers, found, &part) {
-        Ok(verdict) => {
-            maps.count(Counter::ErrorSteered);
-            verdict
-        }
-        Err(Obstacle::Drop(reason)) => Verdict::Drop(reason),
-        Err(Obstacle::Nobody) => Verdict::Drop(DropReason::NoBackend),
-        // RFC 1122 §3.2.2: no error about an error.
-        Err(Obstacle::TooBig(_)) => Verdict::Drop(DropReason::TooBig),
-    }
 }
 
-/// Whether the frame holds the whole packet, and it may still travel.
+/// Returns the error that is to be sent, or [`answer::NOTHING`].
+#[inline(never)]
+fn steer<M: Maps, P: Packet>(
+    maps: &M,
+    packet: &P,
+    headers: &Headers,
+    request: &Request,
+    verdict: &mut Verdict,
+) -> u32 {
+    let Some(header) = packet.load::<{ Ethernet::LEN }>(0) else {
+        *verdict = Verdict::Drop(DropReason::Malformed);
+        return answer::NOTHING;
+    };
+    let sender = Ethernet::parse(header).src;
+    let (service, table) = (request.service, request.table);
+    let hash = flow_hash(maps.flow_seed(), &request.flow);
+    let id = choose(maps, service, table, hash, &request.flow, request.stage);
+    match forward(maps, packet, sender, headers.inner, (service, id, hash)) {
+        Ok(forward) => *verdict = Verdict::Forward(forward),
+        Err(Obstacle::Drop(reason)) => *verdict = Verdict::Drop(reason),
+        Err(Obstacle::TooBig(mtu)) => return answer::TOO_BIG | mtu as u32,
+        Err(Obstacle::Nobody) if request.flags & SERVICE_REFUSE != 0 => {
+            return answer::UNREACHABLE;
+        }
+        Err(Obstacle::Nobody) => *verdict = Verdict::Drop(DropReason::NoBackend),
+    }
+    answer::NOTHING
+}
+
+/// Why the packet cannot travel on: the frame does not hold all of it, or it has no hops left.
 #[inline(always)]
-fn sound(packet: &impl Packet, headers: &Headers) -> Result<(), DropReason> {
+fn unsound<P: Packet>(packet: &P, headers: &Headers) -> Option<DropReason> {
     if packet.len() < Ethernet::LEN + headers.inner.len {
-        return Err(DropReason::Malformed);
+        return Some(DropReason::Malformed);
     }
     if headers.hops == 0 {
-        return Err(DropReason::HopLimit);
+        return Some(DropReason::HopLimit);
     }
-    Ok(())
-}
-
-/// Ports and stage out of a TCP or UDP header that lies inside the packet.
-#[inline(always)]
-fn part(packet: &impl Packet, headers: &Headers, transport: Transport) -> Option<Part> {
-    let tcp = transport.proto == PROTO_TCP;
-    let header = if tcp { Tcp::LEN } else { wire::Udp::LEN };
-    if transport.at + header > Ethernet::LEN + headers.inner.len {
-        return None;
-    }
-    let [s0, s1, d0, d1, ..] = packet.load::<8>(transport.at)?;
-    let stage = if tcp {
-        let tcp = Tcp::parse(packet.load(transport.at)?);
-        if tcp.opens() {
-            Stage::Opening(tcp.seq)
-        } else {
-            Stage::Going(tcp.seq)
-        }
-    } else {
-        Stage::Unknown
-    };
-    Some(Part {
-        flow: Flow {
-            client: headers.src,
-            vip: headers.dst,
-            client_port: u16::from_ne_bytes([s0, s1]),
-            vip_port: u16::from_ne_bytes([d0, d1]),
-            proto: transport.proto,
-        },
-        stage,
-    })
-}
-
-#[inline(always)]
-const fn key_tail(flow: &Flow) -> u32 {
-    tail(flow.vip_port, flow.proto)
+    None
 }

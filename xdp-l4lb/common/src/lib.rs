@@ -46,10 +46,10 @@ mod steer;
 mod verdict;
 mod words;
 
-use bpf_common::Packet;
+pub use bpf_common::{Frame, Packet};
 
 pub use access::{Backend, Maps, Port, Remembered, Service};
-pub use answer::{Answer, ECHO_V4, ECHO_V6, MAX_QUOTE, PUSH_V4, PUSH_V6};
+pub use answer::{Answer, ECHO_V4, ECHO_V6, Head, MAX_QUOTE, PUSH_V4, PUSH_V6};
 pub use fast::fast;
 pub use forward::{Exit, Forward, HEAD_V4, HEAD_V6, Inner};
 pub use general::general;
@@ -62,6 +62,10 @@ pub fn decide(maps: &impl Maps, packet: &impl Packet) -> Verdict {
         Fast::Pass(counter) => Verdict::Pass(counter),
         Fast::Drop(reason) => Verdict::Drop(reason),
         Fast::Forward(forward) => Verdict::Forward(forward),
-        Fast::Unsure => general(maps, packet),
+        Fast::Unsure => {
+            let mut verdict = Verdict::Pass(layout::Counter::PassedNotIp);
+            general(maps, packet, &mut verdict);
+            verdict
+        }
     }
 }

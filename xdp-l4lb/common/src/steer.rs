@@ -4,6 +4,8 @@
 //! TCP flows go to `current` and are remembered first; where there is no memory left they go to
 //! `previous`, which needs none. So no established flow moves, whatever is changed meanwhile.
 
+use wire::Tcp;
+
 use crate::access::{Maps, Remembered};
 use crate::hash::Flow;
 use crate::layout::{BACKEND_LIVE, Counter, FlowKey, FlowState, PROTO_TCP, Slot, SlotTable};
@@ -20,6 +22,18 @@ pub(crate) enum Stage {
     Going(u32),
     /// An error about a segment that the backend sent: it carries no number of the client's.
     Unknown,
+}
+
+impl Stage {
+    /// Of a segment from the client.
+    #[inline(always)]
+    pub(crate) const fn of(tcp: &Tcp) -> Self {
+        if tcp.opens() {
+            Self::Opening(tcp.seq)
+        } else {
+            Self::Going(tcp.seq)
+        }
+    }
 }
 
 /// A TCP packet that found its slot open.

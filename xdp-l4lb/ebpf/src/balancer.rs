@@ -6,32 +6,42 @@ use aya_ebpf::programs::XdpContext;
 use bpf_common::{DropReason, Packet as _};
 use bpf_kernel::Xdp;
 use wire::{Ethernet, Ipv4, Ipv6};
+use xdp_l4lb_common::layout::Counter;
 use xdp_l4lb_common::{
     Answer, Exit, Fast, Forward, Maps as _, PUSH_V4, PUSH_V6, Verdict, fast, general,
 };
 
 use crate::sys::{Tables, count};
 
+/// What [`ordinary`] returns for a packet it does not decide: no action.
+const UNSURE: u32 = u32::MAX;
+
 /// Sends packets for VIPs to their backends and passes the others.
+///
+/// The two ways are functions of their own, so that each has the whole stack.
 #[xdp(frags)]
 pub fn sluice_l4lb(ctx: XdpContext) -> u32 {
+    match ordinary(ctx.ctx) {
+        UNSURE => unusual(ctx.ctx),
+        action => action,
+    }
+}
+
+#[inline(never)]
+fn ordinary(ctx: *mut xdp_md) -> u32 {
     // SAFETY: this is the context the kernel gave.
-    let packet = unsafe { Xdp::new(ctx.ctx) };
+    let packet = unsafe { Xdp::new(ctx) };
     let Some(tables) = Tables::open() else {
         return xdp_action::XDP_PASS;
     };
     match fast(&tables, &packet) {
-        Fast::Pass(counter) => {
-            count(counter.index());
-            xdp_action::XDP_PASS
-        }
+        Fast::Pass(counter) => passed(counter),
         Fast::Drop(reason) => dropped(reason),
         Fast::Forward(forward) => send(&tables, &packet, &forward),
-        Fast::Unsure => unusual(ctx.ctx),
+        Fast::Unsure => UNSURE,
     }
 }
 
-/// What is rare stays out of the way of what is not.
 #[inline(never)]
 fn unusual(ctx: *mut xdp_md) -> u32 {
     // SAFETY: this is the context the kernel gave.
@@ -39,14 +49,18 @@ fn unusual(ctx: *mut xdp_md) -> u32 {
     let Some(tables) = Tables::open() else {
         return xdp_action::XDP_PASS;
     };
-    match general(&tables, &packet) {
-        Verdict::Pass(counter) => {
-            count(counter.index());
-            xdp_action::XDP_PASS
-        }
-        Verdict::Drop(reason) => dropped(reason),
-        Verdict::Forward(forward) => send(&tables, &packet, &forward),
-        Verdict::Answer(answer, counter) => match reply(&packet, &answer) {
+    let mut verdict = Verdict::Drop(DropReason::NoTable);
+    general(&tables, &packet, &mut verdict);
+    act(&tables, &packet, &verdict)
+}
+
+#[inline(never)]
+fn act(tables: &Tables, packet: &Xdp, verdict: &Verdict) -> u32 {
+    match verdict {
+        Verdict::Pass(counter) => passed(*counter),
+        Verdict::Drop(reason) => dropped(*reason),
+        Verdict::Forward(forward) => send(tables, packet, forward),
+        Verdict::Answer(answer, counter) => match reply(packet, answer) {
             Ok(()) => {
                 count(counter.index());
                 xdp_action::XDP_TX
@@ -78,10 +92,10 @@ fn encapsulate(tables: &Tables, packet: &Xdp, forward: &Forward) -> Result<(), D
     }
     let done = if let Some(dst) = forward.addr.as_v4() {
         let head = forward.head_v4(tables.outer_v4().source(forward.hash), dst);
-        packet.push(Ipv4::LEN) && packet.write(0, head)
+        packet.push(Ipv4::LEN) && packet.write(0, &head)
     } else {
-        let (ethernet, outer) = forward.head_v6(tables.outer_v6());
-        packet.push(Ipv6::LEN) && packet.write(0, ethernet) && packet.write(Ethernet::LEN, outer)
+        let head = forward.head_v6(tables.outer_v6());
+        packet.push(Ipv6::LEN) && packet.write(0, &head)
     };
     if done {
         Ok(())
@@ -92,14 +106,14 @@ fn encapsulate(tables: &Tables, packet: &Xdp, forward: &Forward) -> Result<(), D
 
 #[inline(always)]
 fn reply(packet: &Xdp, answer: &Answer) -> Result<(), DropReason> {
-    let done = match *answer {
-        Answer::EchoV4(head) => packet.write(0, head),
-        Answer::EchoV6(head) => packet.write(0, head),
+    let done = match answer {
+        Answer::EchoV4(head) => packet.write(0, &head.0),
+        Answer::EchoV6(head) => packet.write(0, &head.0),
         Answer::ErrorV4 { head, quote } => {
-            packet.cut(Ethernet::LEN + quote) && packet.push(PUSH_V4) && packet.write(0, head)
+            packet.cut(Ethernet::LEN + quote) && packet.push(PUSH_V4) && packet.write(0, &head.0)
         }
         Answer::ErrorV6 { head, quote } => {
-            packet.cut(Ethernet::LEN + quote) && packet.push(PUSH_V6) && packet.write(0, head)
+            packet.cut(Ethernet::LEN + quote) && packet.push(PUSH_V6) && packet.write(0, &head.0)
         }
     };
     if done {
@@ -107,6 +121,12 @@ fn reply(packet: &Xdp, answer: &Answer) -> Result<(), DropReason> {
     } else {
         Err(DropReason::NoRoom)
     }
+}
+
+#[inline(always)]
+fn passed(counter: Counter) -> u32 {
+    count(counter.index());
+    xdp_action::XDP_PASS
 }
 
 #[inline(always)]
