@@ -89,13 +89,19 @@ impl Runner {
             flow_seed: kernel.flow_seed,
             maglev_seed: config.maglev_seed,
         };
-        let (published, state) = watch::channel(Arc::new(State::default()));
+        let links = Links::new(config.interfaces.iter().cloned());
+        let first = State {
+            interfaces: links.states().clone(),
+            program: tables.program().id(),
+            ..State::default()
+        };
+        let (published, state) = watch::channel(Arc::new(first));
         let mut runner = Self {
             planner: Planner::restore(settings, &tables),
             tables,
             netlink: Netlink::open()?,
             next_hops: NextHops::default(),
-            links: Links::new(config.interfaces.iter().cloned()),
+            links,
             present: BTreeMap::new(),
             commands,
             published,

@@ -118,7 +118,7 @@ impl Lab<'_> {
                 return value;
             }
             assert!(start.elapsed() < LIMIT, "waited in vain for {what}");
-            self.block_on(tokio::time::sleep(Duration::from_millis(5)));
+            self.block_on(async { tokio::time::sleep(Duration::from_millis(5)).await });
         }
     }
 
