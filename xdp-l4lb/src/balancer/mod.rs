@@ -9,8 +9,10 @@
 //! One task owns all of it, so nothing is locked and no two stores race.
 
 mod census;
+mod health;
 mod run;
 mod state;
+mod work;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use types::Vip;
+use types::{BackendAddr, Vip};
 use xdp_l4lb_core::ServiceStatus;
 use xdp_l4lb_core::desired::ServiceKey;
 
 use crate::links::LinkState;
 use crate::next_hops::Unresolved;
+use crate::probes::ProbeError;
 
 /// The balancer at some moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +23,10 @@ pub struct State {
     pub interfaces: BTreeMap<String, LinkState>,
     /// Backend addresses without a way.
     pub unresolved: BTreeMap<IpAddr, Unresolved>,
+    /// Why the last probe of a backend failed, for those that did.
+    pub failing: BTreeMap<(ServiceKey, BackendAddr), ProbeError>,
+    /// Services of which more than half of the backends fail, so that none is taken out.
+    pub alarms: BTreeSet<ServiceKey>,
     /// What failed and is being tried again, by what it was.
     pub faults: BTreeMap<&'static str, String>,
     /// Slots in change, as counted lately.
