@@ -8,6 +8,7 @@ mod slots;
 mod steps;
 
 pub mod desired;
+pub mod health;
 pub mod maglev;
 
 pub use planner::{Fault, GRACE, Planner, Role, ServiceStatus, Settings};

@@ -84,6 +84,10 @@ pub struct Planner {
     pools: Pools,
     graveyard: Graveyard,
     dirty: BTreeSet<ServiceKey>,
+    /// Tables whose slots cannot be read back before the steps of this call are done.
+    written: BTreeSet<TableId>,
+    /// Services that have to be looked at again then.
+    again: BTreeSet<ServiceKey>,
     /// Services of which only readiness may have changed.
     recheck: BTreeSet<ServiceKey>,
     /// Services of which something did not fit.
@@ -146,6 +150,8 @@ impl Planner {
             },
             graveyard: Graveyard::default(),
             dirty: BTreeSet::new(),
+            written: BTreeSet::new(),
+            again: BTreeSet::new(),
             recheck: BTreeSet::new(),
             starved: BTreeSet::new(),
             loose: BTreeSet::new(),
@@ -238,6 +244,8 @@ impl Planner {
                 self.reconcile(&key, tables, &mut out);
             }
         }
+        self.written.clear();
+        self.dirty.append(&mut self.again);
         for key in std::mem::take(&mut self.recheck) {
             self.announce(&key, &mut out);
         }

@@ -108,6 +108,15 @@ impl Planner {
         frontends.filter_map(|(vip, frontend)| frontend.ready.then_some(vip))
     }
 
+    /// Whether a backend takes new flows now: for [`crate::health::Checks::on_change`].
+    #[must_use]
+    pub fn serves(&self, key: &ServiceKey, backend: &BackendAddr) -> bool {
+        self.services.get(key).is_some_and(|placed| {
+            let current = self.roles(placed, None).current;
+            current.iter().any(|other| other.backend == *backend)
+        })
+    }
+
     /// The backend that an id stands for.
     #[must_use]
     pub fn backend(&self, id: u32) -> Option<BackendAddr> {

@@ -59,6 +59,10 @@ impl Planner {
         tables: &impl Tables,
         out: &mut Vec<Step>,
     ) {
+        if self.written.contains(&name) {
+            self.again.insert(key.clone());
+            return;
+        }
         self.note_refused(key, placed);
         let roles = self.roles(placed, Some(name));
         let (Some(size), Some(mut table)) = (roles.size, self.held.tables.remove(&name)) else {
@@ -112,6 +116,7 @@ impl Planner {
         if stores.is_empty() {
             return;
         }
+        self.written.insert(name);
         self.collector.note_stores(name, &stores);
         let epoch = self.epoch;
         out.push(Step::StoreSlots { epoch, stores });
@@ -163,6 +168,10 @@ impl Planner {
         tables: &impl Tables,
         out: &mut Vec<Step>,
     ) -> Option<TableId> {
+        if self.written.contains(&name) {
+            self.again.insert(key.clone());
+            return None;
+        }
         let old = self.held.tables.get_mut(&name)?;
         let enough = self.pools.ids.left() >= old.members.len();
         let Some(base) = enough.then(|| self.pools.regions.take(old.log2)).flatten() else {
@@ -245,6 +254,7 @@ impl Planner {
         words: Vec<Slot>,
         out: &mut Vec<Step>,
     ) {
+        self.written.insert(name);
         self.collector.note_region(name, table.slots(), &words);
         out.push(Step::WriteSlots {
             base: table.base,

@@ -14,7 +14,7 @@ use crate::node::Node;
 use crate::rng::Rng;
 
 /// Backends that there are.
-const BACKENDS: usize = 6;
+pub(crate) const BACKENDS: usize = 6;
 
 /// One change, to be told to a node now or later.
 #[derive(Clone)]
@@ -149,7 +149,7 @@ fn rotate(key: &ServiceKey, mut service: Service, rng: &mut Rng) -> Change {
     Change::Service(key.clone(), Some(service))
 }
 
-fn check() -> Check {
+pub(crate) fn check() -> Check {
     let Some(one) = NonZeroU8::new(1) else {
         panic!("one is not zero");
     };

@@ -8,6 +8,7 @@ use types::{BackendAddr, Vip};
 use xdp_l4lb_core::Readback;
 use xdp_l4lb_core::desired::{Health, Service, ServiceKey};
 
+use crate::changes::{BACKENDS, vips};
 use crate::node::{Node, Told};
 use crate::rng::Rng;
 
@@ -59,9 +60,17 @@ impl Clients {
     }
 
     /// Whatever a node was told of may have ended flows.
-    pub(crate) fn excuse(&mut self, nodes: &[Node]) {
+    pub(crate) fn excuse(&mut self, nodes: &mut [Node]) {
+        for node in nodes.iter_mut() {
+            for vip in vips() {
+                let gone = (0..BACKENDS)
+                    .map(|number| backend(number).addr)
+                    .filter(|addr| !is_kept(&node.told, node.now, &vip, *addr));
+                node.lost.extend(gone.map(|addr| (vip, addr)));
+            }
+        }
         self.conns.retain(|ends, conn| {
-            let kept = |node: &Node| is_kept(&node.told, node.now, &ends.2, conn.backend);
+            let kept = |node: &Node| !node.lost.contains(&(ends.2, conn.backend));
             if conn.portable {
                 nodes.iter().all(kept)
             } else {
@@ -78,6 +87,13 @@ impl Clients {
         let Some(backend) = node.packet((ends.0, ends.1), &ends.2, true, isn) else {
             return;
         };
+        if nodes
+            .iter()
+            .any(|node| node.lost.contains(&(ends.2, backend)))
+        {
+            // Its end is decided, but not yet in all the tables.
+            return;
+        }
         self.opened += 1;
         let conn = Conn {
             isn,
@@ -122,8 +138,10 @@ impl Clients {
         let conn = self.conns.get_mut(&ends).unwrap();
         // ECMP sends it another way now.
         let rerouted = nodes.len() > 1 && rng.one_in(8);
-        if rerouted {
-            conn.via = rng.below(nodes.len());
+        let other = rng.below(nodes.len());
+        // Only by way of nodes that announce the VIP.
+        if rerouted && nodes[other].ready.contains(&ends.2) {
+            conn.via = other;
         }
         let node = &nodes[conn.via];
         let epoch = Readback::epoch(&node.kernel);
@@ -181,11 +199,12 @@ impl Clients {
     }
 }
 
-/// Whether every node sends the flow to the same backend, and has no memory of another.
+/// Whether every node sends the flow to the same backend, and remembers none with the same ends.
 fn is_settled(nodes: &[Node], ends: Ends) -> bool {
     let place = |node: &Node| {
-        let (slot, _) = node.slot_of((ends.0, ends.1), &ends.2)?;
-        let settled = slot.current() == slot.previous();
+        let (slot, key) = node.slot_of((ends.0, ends.1), &ends.2)?;
+        let known = node.kernel.flows.borrow().contains_key(&key);
+        let settled = slot.current() == slot.previous() && !known;
         settled.then(|| node.addr_of(slot.current()))
     };
     let first = place(&nodes[0]);

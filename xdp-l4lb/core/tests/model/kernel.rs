@@ -107,6 +107,41 @@ impl Kernel {
     }
 }
 
+/// What must not change, or must come back.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Snapshot {
+    vip_table: VipTable,
+    buckets: Vec<[u64; BUCKET_ENTRIES]>,
+    services: Vec<ServiceRecord>,
+    slots: Vec<Slot>,
+    backends: Vec<BackendRecord>,
+    /// Free services, free backends, places taken.
+    pub(crate) zeroes: (usize, usize, usize),
+}
+
+impl Kernel {
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let nobody = VipKey::address_only([0; 16]);
+        let services = self.services.iter();
+        let backends = self.backends.iter();
+        let base = self.vip_table.base() as usize;
+        let in_use = &self.buckets[base..][..1 << self.vip_table.log2()];
+        let taken = in_use.iter().flatten().filter(|word| **word != 0);
+        Snapshot {
+            vip_table: self.vip_table,
+            buckets: self.buckets.clone(),
+            services: self.services.clone(),
+            slots: self.slots.clone(),
+            backends: self.backends.clone(),
+            zeroes: (
+                services.filter(|record| record.key == nobody).count(),
+                backends.filter(|record| record.addr == [0; 16]).count(),
+                taken.count(),
+            ),
+        }
+    }
+}
+
 /// A step as the stores it consists of.
 pub(crate) fn stores(step: &Step) -> Vec<Store> {
     match step {

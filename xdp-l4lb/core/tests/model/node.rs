@@ -46,6 +46,12 @@ pub(crate) struct Node {
     pub(crate) ready: BTreeSet<Vip>,
     /// Stores so far.
     pub(crate) stored: u64,
+    /// VIPs and backends that have been gone since the tables last were as told.
+    pub(crate) lost: BTreeSet<(Vip, IpAddr)>,
+    /// Whether steps fail now and then.
+    pub(crate) is_flaky: bool,
+    /// Some steps were handed back, and have not come again.
+    failed: bool,
     /// Not yet begun.
     steps: VecDeque<Step>,
     /// The step under way, and what is left of it.
@@ -68,6 +74,9 @@ impl Node {
             told: Told::default(),
             ready: BTreeSet::new(),
             stored: 0,
+            lost: BTreeSet::new(),
+            is_flaky: true,
+            failed: false,
             steps: VecDeque::new(),
             begun: None,
             scan: None,
@@ -113,11 +122,24 @@ impl Node {
                 return;
             }
             self.steps.extend(self.planner.plan(self.now, &self.kernel));
+            self.failed &= self.steps.is_empty();
+            let due = self.planner.next_deadline();
+            if self.is_idle() && !self.failed && due.is_none_or(|at| at > self.now) {
+                self.lost.clear();
+            }
         }
-        if rng.one_in(500) && !self.is_idle() {
+        if self.is_flaky && rng.one_in(500) && !self.is_idle() {
             self.fail();
         } else {
             self.do_one();
+        }
+    }
+
+    /// Does the next thing, or the next few.
+    pub(crate) fn work_on(&mut self, rng: &mut Rng) {
+        let few = if rng.one_in(4) { 1 } else { rng.below(60) };
+        for _ in 0..few {
+            self.work(rng);
         }
     }
 
@@ -137,6 +159,7 @@ impl Node {
     pub(crate) fn crash(&mut self, rng: &mut Rng) {
         self.steps.clear();
         self.begun = None;
+        self.failed = false;
         self.scan = None;
         self.ready.clear();
         self.planner = Planner::restore(SETTINGS, &self.kernel);
@@ -300,12 +323,27 @@ impl Node {
                 };
                 self.planner.on_next_hop(*addr, Some(way));
             }
-            _ => {}
+            // These are stores, or of no use here.
+            Step::WriteVips { .. }
+            | Step::StoreVipTable(_)
+            | Step::StoreVip { .. }
+            | Step::WriteService { .. }
+            | Step::StoreServiceFlags { .. }
+            | Step::StoreTable { .. }
+            | Step::WriteSlots { .. }
+            | Step::StoreSlots { .. }
+            | Step::WriteBackend { .. }
+            | Step::StoreBackendMode { .. }
+            | Step::StoreNextHop { .. }
+            | Step::StoreEpoch(_)
+            | Step::DeleteFlows(_)
+            | Step::Forget(_) => {}
         }
     }
 
     /// The next step fails, or the rest of one that is under way: it is handed back whole.
     fn fail(&mut self) {
+        self.failed = true;
         let begun = self.begun.take().map(|(step, _)| step);
         let rest = begun.into_iter().chain(self.steps.drain(..)).collect();
         self.planner.on_failed(self.now, rest);
@@ -324,7 +362,8 @@ impl Node {
         match chunk.last() {
             None => {
                 self.scan = None;
-                self.planner.on_flows_end(self.now, !rng.one_in(10));
+                let whole = !self.is_flaky || !rng.one_in(10);
+                self.planner.on_flows_end(self.now, whole);
             }
             Some((last, _)) => {
                 self.scan = Some(after(last));
