@@ -7,14 +7,16 @@ mod object;
 mod sandbox;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::TcpListener;
 use std::time::Duration;
 
 use lab::{EDGE, addr, delta, edge, mac_of, output, service, vip};
-use xdp_l4lb::{BackendDesired, BackendRole, Inspector, LinkState, Tables, Unresolved};
+use xdp_l4lb::{BackendDesired, BackendRole, Inspector, LinkState, ProbeError, Tables, Unresolved};
 use xdp_l4lb_common::layout::{
     BACKEND_LIVE, BackendMode, BackendRecord, FlowKey, FlowState, NextHop, ServiceRecord, Slot,
     SlotTable, VipEntry, VipKey, VipTable, mapped,
 };
+use xdp_l4lb_core::desired::Service;
 use xdp_l4lb_core::{Readback, SlotStore, Step, Tables as _};
 
 #[test]
@@ -219,6 +221,44 @@ fn a_restart_changes_nothing_that_was_right() {
         assert_eq!((after.stores, after.links_changed), (0, 0), "{after:?}");
         assert_eq!(after.program, before.program);
         assert_eq!(lab.slots("192.0.2.1:80/TCP"), slots);
+    });
+}
+
+#[test]
+fn a_backend_that_fails_its_checks_takes_no_new_flows_until_it_answers_again() {
+    lab::run(|lab| {
+        lab.peer.ip("addr add 10.0.0.3/24 dev far");
+        let listen = |at: &'static str| lab.peer.run(move || TcpListener::bind(at).unwrap());
+        let _steady = listen("10.0.0.2:8080");
+        let failing = listen("10.0.0.3:8080");
+        let balancer = lab.start();
+        let serves = |wanted: &'static [&'static str]| {
+            lab.wait_for("the backends", || {
+                let kernel = Inspector::open(lab.bpffs()).ok()?;
+                let slots = kernel.maglev(&vip("192.0.2.1:80/TCP")).ok()??;
+                let current: BTreeSet<u32> = slots.iter().map(|slot| slot.current()).collect();
+                let backends = kernel.backends().ok()?.into_iter();
+                let found = backends.filter(|backend| current.contains(&backend.id));
+                let found: BTreeSet<_> = found.map(|backend| backend.addr).collect();
+                (found == wanted.iter().map(|text| addr(text)).collect()).then_some(())
+            });
+        };
+        let web = Service {
+            check: Some(lab::quick_check()),
+            ..service(&["192.0.2.1:80/TCP"], &["10.0.0.2:8080", "10.0.0.3:8080"])
+        };
+        lab.block_on(balancer.change(delta("web", web))).unwrap();
+        serves(&["10.0.0.2", "10.0.0.3"]);
+
+        drop(failing);
+        serves(&["10.0.0.2"]);
+        let shown = balancer.state().borrow().clone();
+        let (key, why) = shown.failing.first_key_value().unwrap();
+        assert_eq!(key.1.addr, addr("10.0.0.3"));
+        assert!(matches!(why, ProbeError::Connect(_)), "{why}");
+
+        let _again = listen("10.0.0.3:8080");
+        serves(&["10.0.0.2", "10.0.0.3"]);
     });
 }
 

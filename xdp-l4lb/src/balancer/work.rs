@@ -156,12 +156,17 @@ impl Runner {
         if let Some(step) = self.planner.on_flows(&self.tables, &batch.entries)
             && let Err(error) = self.tables.apply(&step)
         {
+            // The planner takes them for forgotten, so this round must come to nothing.
+            self.scan = None;
+            self.planner.on_flows_end(now(), false);
             self.note("forgetting flows", Err(error));
+            return;
         }
         self.scan = batch.next.map(Some);
         if self.scan.is_none() {
             self.planner.on_flows_end(now(), true);
             self.note::<bpf_user::TableError>("reading flows", Ok(()));
+            self.note::<ApplyError>("forgetting flows", Ok(()));
         }
     }
 

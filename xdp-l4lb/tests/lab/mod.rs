@@ -4,6 +4,7 @@ mod zero;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU8;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use xdp_l4lb::{
 };
 use xdp_l4lb_common::layout::{FlowKey, FlowState, Slot};
 use xdp_l4lb_core::Capacity;
-use xdp_l4lb_core::desired::{Backend, Delta, Service, ServiceKey};
+use xdp_l4lb_core::desired::{Backend, Check, CheckKind, Delta, Service, ServiceKey};
 
 use crate::object::xdp_object;
 use crate::sandbox::{self, Peer, Sandbox};
@@ -192,6 +193,18 @@ pub(crate) fn service(frontends: &[&str], backends: &[&str]) -> Service {
         frontends: frontends.iter().map(|text| vip(text)).collect(),
         backends: backends.iter().map(backend).collect(),
         ..Service::default()
+    }
+}
+
+/// A check that comes to its verdicts at once.
+pub(crate) fn quick_check() -> Check {
+    Check {
+        kind: CheckKind::Tcp,
+        port: None,
+        interval: Duration::from_millis(50),
+        timeout: Duration::from_millis(50),
+        rise: NonZeroU8::MIN,
+        fall: NonZeroU8::MIN,
     }
 }
 
