@@ -47,11 +47,56 @@ enum Message {
     Other,
 }
 
-/// Decides any packet; the verdict goes to `verdict`.
+/// What is known of a packet on the general path. In the kernel it is in a table of its own: there
+/// it needs no stack, and the verifier does not follow what each byte of it may be.
+pub struct Work {
+    headers: Headers,
+    request: Request,
+    /// What happens to the packet, once [`general`] is done.
+    pub verdict: Verdict,
+}
+
+impl Work {
+    /// Nothing known yet.
+    pub const NEW: Self = Self {
+        headers: Headers::NONE,
+        request: Request::NONE,
+        verdict: Verdict::Pass(Counter::PassedTruncated),
+    };
+}
+
+/// Decides any packet. What `work` held does not matter.
 #[inline(always)]
-pub fn general<M: Maps, P: Packet>(maps: &M, packet: &P, verdict: &mut Verdict) {
-    let mut headers = Headers::NONE;
-    let kind = frame(packet, &mut headers);
+pub fn general<M: Maps, P: Packet>(maps: &M, packet: &P, work: &mut Work) {
+    work.request.next = Next::Nothing;
+    work.request.about = false;
+    begin(maps, packet, work);
+    let error = match work.request.next {
+        Next::Nothing => return,
+        Next::Echo => return answer::echo(packet, &work.headers, &mut work.verdict),
+        Next::Steer => steer(maps, packet, work),
+    };
+    if error == answer::NOTHING {
+        if work.request.about && matches!(work.verdict, Verdict::Forward(_)) {
+            maps.count(Counter::ErrorSteered);
+        }
+    } else if work.request.about {
+        // RFC 1122 §3.2.2: no error about an error.
+        work.verdict = Verdict::Drop(DropReason::TooBig);
+    } else {
+        answer::error(maps, packet, &work.headers, error, &mut work.verdict);
+    }
+}
+
+/// Reads the packet and finds its service.
+#[inline(always)]
+fn begin<M: Maps, P: Packet>(maps: &M, packet: &P, work: &mut Work) {
+    let Work {
+        headers,
+        request,
+        verdict,
+    } = work;
+    let kind = frame(packet, headers);
     match kind {
         Kind::Truncated => return *verdict = Verdict::Pass(Counter::PassedTruncated),
         Kind::NotIp => return *verdict = Verdict::Pass(Counter::PassedNotIp),
@@ -67,32 +112,13 @@ pub fn general<M: Maps, P: Packet>(maps: &M, packet: &P, verdict: &mut Verdict) 
         headers.fault
     };
     if let Some(reason) = fault {
-        return *verdict = if_vip(maps, &headers, reason);
+        return *verdict = if_vip(maps, headers, reason);
     }
-    // What has an effect is called from here, so that its stack does not come on top of another's.
-    let mut request = Request::NONE;
     match headers.proto {
-        PROTO_TCP | PROTO_UDP => client(maps, packet, &headers, &mut request, verdict),
-        PROTO_ICMP if !headers.inner.v6 => icmp(maps, packet, &headers, &mut request, verdict),
-        next_header::ICMP if headers.inner.v6 => {
-            icmp(maps, packet, &headers, &mut request, verdict);
-        }
-        _ => *verdict = if_vip(maps, &headers, DropReason::UnsupportedProtocol),
-    }
-    let error = match request.next {
-        Next::Nothing => return,
-        Next::Echo => return answer::echo(packet, &headers, verdict),
-        Next::Steer => steer(maps, packet, &headers, &request, verdict),
-    };
-    if error == answer::NOTHING {
-        if request.about && matches!(verdict, Verdict::Forward(_)) {
-            maps.count(Counter::ErrorSteered);
-        }
-    } else if request.about {
-        // RFC 1122 §3.2.2: no error about an error.
-        *verdict = Verdict::Drop(DropReason::TooBig);
-    } else {
-        answer::error(maps, packet, &headers, error, verdict);
+        PROTO_TCP | PROTO_UDP => client(maps, packet, headers, request, verdict),
+        PROTO_ICMP if !headers.inner.v6 => icmp(maps, packet, headers, request, verdict),
+        next_header::ICMP if headers.inner.v6 => icmp(maps, packet, headers, request, verdict),
+        _ => *verdict = if_vip(maps, headers, DropReason::UnsupportedProtocol),
     }
 }
 
@@ -222,6 +248,7 @@ fn quoted<P: Packet>(packet: &P, headers: &Headers, request: &mut Request) -> bo
         return false;
     };
     request.about = true;
+    request.stage = Stage::Unknown;
     request.flow = Flow {
         client: quote.dst,
         vip: quote.src,
@@ -243,6 +270,7 @@ fn segment<P: Packet>(packet: &P, headers: &Headers, request: &mut Request) -> b
     let Some(ports) = packet.load::<4>(headers.at) else {
         return false;
     };
+    request.stage = Stage::Unknown;
     request.flow = Flow {
         client: headers.src,
         vip: headers.dst,
@@ -280,13 +308,12 @@ impl Request {
 
 /// Returns the error that is to be sent, or [`answer::NOTHING`].
 #[inline(never)]
-fn steer<M: Maps, P: Packet>(
-    maps: &M,
-    packet: &P,
-    headers: &Headers,
-    request: &Request,
-    verdict: &mut Verdict,
-) -> u32 {
+fn steer<M: Maps, P: Packet>(maps: &M, packet: &P, work: &mut Work) -> u32 {
+    let Work {
+        headers,
+        request,
+        verdict,
+    } = work;
     let Some(header) = packet.load::<{ Ethernet::LEN }>(0) else {
         *verdict = Verdict::Drop(DropReason::Malformed);
         return answer::NOTHING;

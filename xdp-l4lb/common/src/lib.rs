@@ -52,7 +52,7 @@ pub use access::{Backend, Maps, Port, Remembered, Service};
 pub use answer::{Answer, ECHO_V4, ECHO_V6, Head, MAX_QUOTE, PUSH_V4, PUSH_V6};
 pub use fast::fast;
 pub use forward::{Exit, Forward, HEAD_V4, HEAD_V6, Inner};
-pub use general::general;
+pub use general::{Work, general};
 pub use verdict::{Fast, Verdict};
 
 /// What happens to a packet. The program calls the two halves itself, so that the second stays out
@@ -63,9 +63,9 @@ pub fn decide(maps: &impl Maps, packet: &impl Packet) -> Verdict {
         Fast::Drop(reason) => Verdict::Drop(reason),
         Fast::Forward(forward) => Verdict::Forward(forward),
         Fast::Unsure => {
-            let mut verdict = Verdict::Pass(layout::Counter::PassedNotIp);
-            general(maps, packet, &mut verdict);
-            verdict
+            let mut work = Work::NEW;
+            general(maps, packet, &mut work);
+            work.verdict
         }
     }
 }

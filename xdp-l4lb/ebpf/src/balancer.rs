@@ -13,24 +13,11 @@ use xdp_l4lb_common::{
 
 use crate::sys::{Tables, count};
 
-/// What [`ordinary`] returns for a packet it does not decide: no action.
-const UNSURE: u32 = u32::MAX;
-
 /// Sends packets for VIPs to their backends and passes the others.
-///
-/// The two ways are functions of their own, so that each has the whole stack.
 #[xdp(frags)]
 pub fn sluice_l4lb(ctx: XdpContext) -> u32 {
-    match ordinary(ctx.ctx) {
-        UNSURE => unusual(ctx.ctx),
-        action => action,
-    }
-}
-
-#[inline(never)]
-fn ordinary(ctx: *mut xdp_md) -> u32 {
     // SAFETY: this is the context the kernel gave.
-    let packet = unsafe { Xdp::new(ctx) };
+    let packet = unsafe { Xdp::new(ctx.ctx) };
     let Some(tables) = Tables::open() else {
         return xdp_action::XDP_PASS;
     };
@@ -38,10 +25,11 @@ fn ordinary(ctx: *mut xdp_md) -> u32 {
         Fast::Pass(counter) => passed(counter),
         Fast::Drop(reason) => dropped(reason),
         Fast::Forward(forward) => send(&tables, &packet, &forward),
-        Fast::Unsure => UNSURE,
+        Fast::Unsure => unusual(ctx.ctx),
     }
 }
 
+/// What is rare stays out of the way of what is not.
 #[inline(never)]
 fn unusual(ctx: *mut xdp_md) -> u32 {
     // SAFETY: this is the context the kernel gave.
@@ -49,9 +37,11 @@ fn unusual(ctx: *mut xdp_md) -> u32 {
     let Some(tables) = Tables::open() else {
         return xdp_action::XDP_PASS;
     };
-    let mut verdict = Verdict::Drop(DropReason::NoTable);
-    general(&tables, &packet, &mut verdict);
-    act(&tables, &packet, &verdict)
+    let Some(work) = tables.work() else {
+        return xdp_action::XDP_PASS;
+    };
+    general(&tables, &packet, work);
+    act(&tables, &packet, &work.verdict)
 }
 
 #[inline(never)]

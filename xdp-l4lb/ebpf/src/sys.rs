@@ -14,9 +14,13 @@ use xdp_l4lb_common::layout::{
     BackendMode, BackendRecord, Bucket, Config, Counter, FlowKey, FlowState, Link, NextHop,
     OuterV4, ServiceRecord, Slot, SlotTable, TokenBucket, Traffic, VipTable, sizes,
 };
-use xdp_l4lb_common::{Backend, Forward, Maps, Port, Remembered, Service};
+use xdp_l4lb_common::{Backend, Forward, Maps, Port, Remembered, Service, Work};
 
 const MAPPED: usize = BPF_F_MMAPABLE as usize;
+
+/// Enough for [`Work`].
+const WORK_WORDS: usize = size_of::<Work>().div_ceil(8);
+const _: () = assert!(align_of::<Work>() <= 8);
 
 #[btf_map(name = "vips")]
 static VIPS: Array<Bucket, { sizes::VIPS }, MAPPED> = Array::new();
@@ -46,6 +50,10 @@ static LIMITS: PerCpuArray<TokenBucket, 1> = PerCpuArray::new();
 #[btf_map(name = "devices")]
 static DEVICES: DevMapHash<{ sizes::DEVICES }> = DevMapHash::new();
 
+/// Where the general path works. User space has no business here, so its layout is nobody's.
+#[btf_map(name = "work")]
+static WORK: PerCpuArray<[u64; WORK_WORDS], 1> = PerCpuArray::new();
+
 #[btf_map(name = "balancers")]
 static BALANCERS: LpmTrie<[u8; 16], u32, { sizes::BALANCERS }> = LpmTrie::new();
 #[btf_map(name = "owned")]
@@ -64,6 +72,19 @@ impl Tables {
     #[inline(always)]
     pub(crate) fn open() -> Option<Self> {
         CONFIG.get_ptr(0).map(|config| Self { config })
+    }
+
+    /// This CPU's place for the general path.
+    #[inline(always)]
+    #[expect(clippy::mut_from_ref, reason = "each run of the program takes it once")]
+    pub(crate) fn work(&self) -> Option<&mut Work> {
+        let work = WORK.get_ptr_mut(0)?.cast::<Work>();
+        // SAFETY: the lookup found the element, which belongs to this CPU while the program runs,
+        // and is as large and as aligned as it has to be. A valid value is written first.
+        unsafe {
+            work.write(Work::NEW);
+            Some(&mut *work)
+        }
     }
 
     /// Counts a packet that goes to a backend.
