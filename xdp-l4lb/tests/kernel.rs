@@ -425,6 +425,34 @@ fn a_backend_takes_packets_for_its_vips_and_tells_nobody_of_them() {
 }
 
 #[test]
+fn a_connection_to_a_vip_is_served_by_the_backend_behind_it() {
+    lab::run(|lab| {
+        let client = lab.add_client();
+        let server = lab.serve("192.0.2.1:8080", "10.0.0.1/32");
+        let balancer = lab.start_on(&[EDGE, lab::UPLINK]);
+        let web = service(&["192.0.2.1:8080/TCP"], &["10.0.0.2:8080"]);
+        lab.block_on(async {
+            balancer.change(delta("web", web)).await.unwrap();
+            lab::until(&balancer, |state| !state.ready.is_empty()).await;
+        });
+
+        let answer = client.run(|| lab::fetch("192.0.2.1:8080"));
+
+        assert_eq!(answer.unwrap(), "served");
+        server.run(|| ());
+        let kernel = Inspector::open(lab.bpffs()).unwrap();
+        let services = kernel.services().unwrap();
+        let traffic: u64 = services.iter().map(|service| service.traffic.packets).sum();
+        assert!(traffic >= 3, "SYN, ACK, FIN: {traffic}");
+        assert_eq!(
+            kernel.backends().unwrap()[0].traffic.packets,
+            traffic,
+            "each packet went to the one backend"
+        );
+    });
+}
+
+#[test]
 fn a_balancer_that_is_taken_off_leaves_its_interfaces_alone() {
     lab::run(|lab| {
         let balancer = lab.start();

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bpf_user::Cursor;
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, watch};
+use types::Vip;
 use xdp_l4lb_core::desired::ServiceKey;
 use xdp_l4lb_core::{Planner, Settings};
 
@@ -51,6 +52,9 @@ pub(super) struct Runner {
     pub(super) scan: Option<Option<Cursor>>,
     pub(super) todo: Todo,
     pub(super) links_changed: u64,
+    pub(super) plans: u64,
+    /// The planner's view, whatever the interfaces run.
+    pub(super) ready: Arc<BTreeSet<Vip>>,
     pub(super) synced: bool,
 }
 
@@ -106,8 +110,11 @@ impl Runner {
             scan: None,
             todo: Todo::everything(),
             links_changed: 0,
+            plans: 0,
+            ready: Arc::default(),
             synced: false,
         };
+        runner.read_ready();
         runner.reload().await?;
         Ok((runner, state))
     }
@@ -149,6 +156,14 @@ impl Runner {
                 self.planner.on_synced();
             }
             Command::TakeOff => self.take_off().await,
+            Command::Services(answer) => {
+                let keys = self.planner.services();
+                let services =
+                    keys.filter_map(|key| Some((key.clone(), self.planner.status(key)?)));
+                // Whoever asked may have gone.
+                let _ = answer.send(services.collect());
+                return;
+            }
         }
         self.todo.blackholes = true;
         self.todo.publish = true;

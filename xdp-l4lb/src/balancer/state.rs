@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use types::{BackendAddr, Vip};
-use xdp_l4lb_core::ServiceStatus;
 use xdp_l4lb_core::desired::ServiceKey;
 
 use crate::links::LinkState;
@@ -16,9 +16,7 @@ use crate::probes::ProbeError;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
     /// Frontends that may be announced: in the tables, with a program in front of them.
-    pub ready: BTreeSet<Vip>,
-    /// Every service as it is planned.
-    pub services: BTreeMap<ServiceKey, ServiceStatus>,
+    pub ready: Arc<BTreeSet<Vip>>,
     /// What each interface runs.
     pub interfaces: BTreeMap<String, LinkState>,
     /// Backend addresses without a way.
@@ -33,6 +31,8 @@ pub struct State {
     pub open_slots: u32,
     /// For how long the oldest of them has been, at least.
     pub oldest_change: Option<Duration>,
+    /// How often something was planned: while it is the same, so is [`super::Balancer::services`].
+    pub plans: u64,
     /// Words and entries of the kernel's tables changed since the start, the clock's ticks aside.
     pub stores: u64,
     /// Links made or switched to another program since the start.

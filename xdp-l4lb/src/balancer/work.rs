@@ -82,6 +82,11 @@ impl Runner {
         Ok(())
     }
 
+    /// Takes over what the planner holds for ready.
+    pub(super) fn read_ready(&mut self) {
+        self.ready = Arc::new(self.planner.ready().copied().collect());
+    }
+
     pub(super) fn plan(&mut self) {
         for _ in 0..ROUNDS {
             let steps = self.planner.plan(now(), &self.tables);
@@ -92,6 +97,7 @@ impl Runner {
                 .iter()
                 .any(|step| !matches!(step, Step::StoreEpoch(_)))
             {
+                self.plans += 1;
                 self.todo.publish = true;
             }
             if let Some((error, rest)) = self.perform(&steps) {
@@ -114,9 +120,14 @@ impl Runner {
                     self.unresolved.remove(addr);
                 }
                 Step::ScanFlows => self.scan = Some(None),
-                // Readiness is read from the planner when the state is published.
-                Step::VipReady(vip) => tracing::info!(%vip, "VIP ready"),
-                Step::VipNotReady(vip) => tracing::info!(%vip, "VIP not ready"),
+                Step::VipReady(vip) => {
+                    tracing::info!(%vip, "VIP ready");
+                    Arc::make_mut(&mut self.ready).insert(*vip);
+                }
+                Step::VipNotReady(vip) => {
+                    tracing::info!(%vip, "VIP not ready");
+                    Arc::make_mut(&mut self.ready).remove(vip);
+                }
                 Step::WriteVips { .. }
                 | Step::StoreVipTable(_)
                 | Step::StoreVip { .. }
@@ -204,15 +215,13 @@ impl Runner {
             return;
         }
         self.todo.publish = false;
-        let forwards = forwards(self.links.states());
-        let ready = self.planner.ready().filter(|_| forwards).copied();
+        let ready = if forwards(self.links.states()) {
+            Arc::clone(&self.ready)
+        } else {
+            Arc::default()
+        };
         let state = State {
-            ready: ready.collect(),
-            services: self
-                .planner
-                .services()
-                .filter_map(|key| Some((key.clone(), self.planner.status(key)?)))
-                .collect(),
+            ready,
             interfaces: self.links.states().clone(),
             unresolved: self.unresolved.clone(),
             failing: self.health.failing().clone(),
@@ -220,6 +229,7 @@ impl Runner {
             faults: self.faults.clone(),
             open_slots: self.census.open_slots(),
             oldest_change: self.census.oldest(start),
+            plans: self.plans,
             stores: self.tables.stores(),
             links_changed: self.links_changed,
             program: self.tables.program().id(),
