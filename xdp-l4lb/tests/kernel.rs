@@ -329,6 +329,26 @@ fn an_interface_that_vanishes_and_returns_gets_its_program_back() {
 }
 
 #[test]
+fn an_interface_that_is_renamed_is_another_interface() {
+    lab::run(|lab| {
+        let balancer = lab.start();
+        let attached = |state: &xdp_l4lb::State| state.interfaces[EDGE] == LinkState::Native;
+        lab.block_on(lab::until(&balancer, attached));
+        let index = edge().index;
+
+        lab.sandbox.ip("link set edge down");
+        lab.sandbox.ip("link set edge name other");
+        lab.block_on(lab::until(&balancer, |state| {
+            state.interfaces[EDGE] == LinkState::Absent
+        }));
+        assert_eq!(bpf_user::xdp_on(index).unwrap(), None);
+
+        lab.sandbox.ip("link set other name edge");
+        lab.block_on(lab::until(&balancer, attached));
+    });
+}
+
+#[test]
 fn another_program_in_the_way_is_named_and_nothing_is_announced() {
     lab::run(|lab| {
         let theirs = lab.occupy(EDGE, "katran");

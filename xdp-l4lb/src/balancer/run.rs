@@ -9,13 +9,14 @@ use bpf_user::Cursor;
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, watch};
 use types::Vip;
-use xdp_l4lb_core::desired::ServiceKey;
+use xdp_l4lb_core::desired::{Delta, ServiceKey};
 use xdp_l4lb_core::{Planner, Settings};
 
 use super::census::Census;
 use super::health::Health;
 use super::state::State;
 use super::{BalancerConfig, Command, StartError};
+use crate::blackholes::Blackholes;
 use crate::clock::now;
 use crate::links::Links;
 use crate::netlink::{Event, Netlink, NetlinkError, REOPEN_AFTER};
@@ -38,6 +39,7 @@ pub(super) struct Runner {
     pub(super) next_hops: NextHops,
     pub(super) health: Health,
     pub(super) links: Links,
+    pub(super) blackholes: Blackholes,
     pub(super) present: BTreeMap<String, u32>,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) published: watch::Sender<Arc<State>>,
@@ -60,7 +62,6 @@ pub(super) struct Runner {
 
 /// What has to be done when its time comes.
 pub(super) struct Todo {
-    pub(super) ask: Duration,
     pub(super) retry: Duration,
     pub(super) census: Duration,
     /// Whether the state may differ from what was published.
@@ -99,6 +100,7 @@ impl Runner {
             next_hops: NextHops::default(),
             health: Health::new(config.probe_sources, kernel.vip_seed),
             links,
+            blackholes: Blackholes::default(),
             present: BTreeMap::new(),
             commands,
             published,
@@ -141,18 +143,13 @@ impl Runner {
     async fn on_command(&mut self, command: Command) {
         match command {
             Command::Change(delta) => {
-                for (key, service) in &delta.services {
-                    let addrs = service
-                        .iter()
-                        .flat_map(|service| service.frontends.iter().map(|vip| vip.addr));
-                    self.frontends.insert(key.clone(), addrs.collect());
-                }
-                self.frontends.retain(|_, addrs| !addrs.is_empty());
+                self.note_frontends(&delta);
                 self.planner.on_change(delta.clone());
                 self.health.on_change(now(), &delta, &mut self.planner);
             }
             Command::Synced => {
                 self.synced = true;
+                self.todo.blackholes = true;
                 self.planner.on_synced();
             }
             Command::TakeOff => self.take_off().await,
@@ -165,8 +162,20 @@ impl Runner {
                 return;
             }
         }
-        self.todo.blackholes = true;
         self.todo.publish = true;
+    }
+
+    fn note_frontends(&mut self, delta: &Delta) {
+        for (key, service) in &delta.services {
+            let frontends = service.iter().flat_map(|service| &service.frontends);
+            let addrs: BTreeSet<IpAddr> = frontends.map(|vip| vip.addr).collect();
+            let before = if addrs.is_empty() {
+                self.frontends.remove(key)
+            } else {
+                self.frontends.insert(key.clone(), addrs)
+            };
+            self.todo.blackholes |= before.as_ref() != self.frontends.get(key);
+        }
     }
 
     /// `None` says that changes were lost: everything is read again.
@@ -177,8 +186,10 @@ impl Runner {
                 None => return,
                 Some(Some(event)) => self.on_event(&event),
                 Some(None) => {
-                    tokio::time::sleep(REOPEN_AFTER).await;
                     let outcome = self.reopen().await;
+                    if outcome.is_err() {
+                        tokio::time::sleep(REOPEN_AFTER).await;
+                    }
                     self.note("netlink", outcome);
                     return;
                 }
@@ -190,9 +201,7 @@ impl Runner {
     fn on_event(&mut self, event: &Event) {
         match event {
             Event::Interface(interface) => {
-                let known = self.present.insert(interface.name.clone(), interface.index);
-                self.todo.attach |=
-                    known != Some(interface.index) && self.links.includes(&interface.name);
+                self.todo.attach |= self.on_interface(&interface.name, interface.index);
             }
             Event::InterfaceGone { name, index } => {
                 if self.present.get(name) == Some(index) {
@@ -200,10 +209,21 @@ impl Runner {
                 }
                 self.todo.attach |= self.links.includes(name);
             }
-            Event::Routes => self.todo.addresses = true,
-            Event::Neighbour(_) => {}
+            Event::Addresses => self.todo.addresses = true,
+            Event::Routes | Event::Neighbour(_) => {}
         }
         self.next_hops.on_event(event);
+    }
+
+    /// Whether an interface is new here, by its name or by its index.
+    fn on_interface(&mut self, name: &str, index: u32) -> bool {
+        if self.present.get(name) == Some(&index) {
+            return false;
+        }
+        // It may have had another name.
+        self.present.retain(|_, known| *known != index);
+        self.present.insert(name.to_owned(), index);
+        true
     }
 
     async fn reopen(&mut self) -> Result<(), NetlinkError> {
@@ -257,13 +277,12 @@ impl Runner {
 
     /// When to wake although nothing happened.
     fn deadline(&self) -> Duration {
-        let ask = self.next_hops.has_unasked().then_some(self.todo.ask);
         let scan = self.scan.map(|_| Duration::ZERO);
         let publish = self.todo.publish.then_some(self.todo.publish_after);
         [
             self.planner.next_deadline(),
             self.health.deadline(),
-            ask,
+            self.next_hops.deadline(),
             scan,
             publish,
             Some(self.todo.retry),
@@ -280,7 +299,6 @@ impl Todo {
     fn everything() -> Self {
         let now = now();
         Self {
-            ask: now,
             retry: now + RETRY,
             census: now,
             publish: true,

@@ -9,7 +9,6 @@ use xdp_l4lb_core::Step;
 
 use super::run::Runner;
 use super::state::{State, forwards};
-use crate::blackholes;
 use crate::clock::now;
 use crate::links::{Links, chain};
 use crate::netlink::NetlinkError;
@@ -18,9 +17,6 @@ use crate::tables::ApplyError;
 
 /// Rounds of planning before other things get their turn.
 const ROUNDS: usize = 16;
-
-/// Routes are not asked for again sooner than this after all were.
-const ASK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Of the time, the part that may go into publishing the state of many services: a tenth.
 const PUBLISH_SHARE: u32 = 10;
@@ -34,12 +30,9 @@ impl Runner {
 
     pub(super) async fn follow_ways(&mut self) {
         let now = now();
-        if self.next_hops.has_unasked() && self.todo.ask <= now {
+        if self.next_hops.deadline().is_some_and(|at| at <= now) {
             let outcome = self.next_hops.ask(&self.netlink).await;
             self.note("asking for routes", outcome);
-            if !self.next_hops.has_unasked() || self.faults.contains_key("asking for routes") {
-                self.todo.ask = now + ASK_PAUSE;
-            }
         }
         let changes = self.next_hops.changes();
         if changes.is_empty() {
@@ -196,7 +189,8 @@ impl Runner {
     /// Until everything desired is known, routes are only added.
     pub(super) async fn set_blackholes(&mut self) -> Result<(), NetlinkError> {
         let wanted: BTreeSet<IpAddr> = self.frontends.values().flatten().copied().collect();
-        blackholes::set(&self.netlink.handle, &wanted, self.synced).await
+        let handle = &self.netlink.handle;
+        self.blackholes.set(handle, &wanted, self.synced).await
     }
 
     pub(super) async fn take_off(&mut self) {

@@ -54,8 +54,10 @@ pub(crate) enum Event {
         name: String,
     },
     Neighbour(Neighbour),
-    /// Routes or addresses changed.
+    /// Routes changed.
     Routes,
+    /// This node's addresses changed, and routes with them.
+    Addresses,
 }
 
 pub(super) fn event(message: &RouteNetlinkMessage) -> Option<Event> {
@@ -69,12 +71,10 @@ pub(super) fn event(message: &RouteNetlinkMessage) -> Option<Event> {
         neighbour(entry).map(Event::Neighbour)
     } else if let Message::DelNeighbour(entry) = message {
         neighbour(entry).map(|entry| Event::Neighbour(Neighbour { mac: None, ..entry }))
-    } else if let Message::NewRoute(_)
-    | Message::DelRoute(_)
-    | Message::NewAddress(_)
-    | Message::DelAddress(_) = message
-    {
+    } else if let Message::NewRoute(_) | Message::DelRoute(_) = message {
         Some(Event::Routes)
+    } else if let Message::NewAddress(_) | Message::DelAddress(_) = message {
+        Some(Event::Addresses)
     } else {
         None
     }
