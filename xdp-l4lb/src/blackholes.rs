@@ -18,35 +18,61 @@ const PROTOCOL: RouteProtocol = RouteProtocol::Other(236);
 /// Any route to the same address is better: this is for when there is none.
 const METRIC: u32 = 4_000_000;
 
-/// Adds the routes that are missing for `wanted`, and removes all others if `exactly` those may stay.
-///
-/// # Errors
-/// If the kernel refuses; what was done so far stays, and calling again goes on from there.
-pub(crate) async fn set(
-    handle: &Handle,
-    wanted: &BTreeSet<IpAddr>,
-    exactly: bool,
-) -> Result<(), NetlinkError> {
-    let present = list(handle).await?;
-    for addr in wanted.difference(&present) {
-        let added = handle.route().add(message(*addr)).execute().await;
-        match added.map_err(|error| failed("adding a blackhole route", &error)) {
-            Err(error) if error.errno() == Some(libc::EEXIST) => {}
-            outcome => outcome?,
+/// The routes that this node has, as far as they are ours.
+#[derive(Debug, Default)]
+pub(crate) struct Blackholes {
+    /// Read once, as the kernel goes through all of its routes for it.
+    held: Option<BTreeSet<IpAddr>>,
+}
+
+impl Blackholes {
+    /// Adds the routes that are missing for `wanted`; removes all others if only those may stay.
+    ///
+    /// # Errors
+    /// If the kernel refuses; what was done so far stays, and calling again goes on from there.
+    pub(crate) async fn set(
+        &mut self,
+        handle: &Handle,
+        wanted: &BTreeSet<IpAddr>,
+        exactly: bool,
+    ) -> Result<(), NetlinkError> {
+        let mut held = match self.held.take() {
+            Some(held) => held,
+            None => list(handle).await?,
+        };
+        let missing: Vec<_> = wanted.difference(&held).copied().collect();
+        for addr in missing {
+            add(handle, addr).await?;
+            held.insert(addr);
         }
-    }
-    for addr in present.difference(wanted).filter(|_| exactly) {
-        let removed = handle.route().del(message(*addr)).execute().await;
-        match removed.map_err(|error| failed("removing a blackhole route", &error)) {
-            Err(error) if error.errno() == Some(libc::ESRCH) => {}
-            outcome => outcome?,
+        let unwanted: Vec<_> = held.difference(wanted).copied().collect();
+        for addr in unwanted.into_iter().filter(|_| exactly) {
+            remove(handle, addr).await?;
+            held.remove(&addr);
         }
+        self.held = Some(held);
+        Ok(())
     }
-    Ok(())
+}
+
+async fn add(handle: &Handle, addr: IpAddr) -> Result<(), NetlinkError> {
+    let added = handle.route().add(message(addr)).execute().await;
+    match added.map_err(|error| failed("adding a blackhole route", &error)) {
+        Err(error) if error.errno() == Some(libc::EEXIST) => Ok(()),
+        outcome => outcome,
+    }
+}
+
+async fn remove(handle: &Handle, addr: IpAddr) -> Result<(), NetlinkError> {
+    let removed = handle.route().del(message(addr)).execute().await;
+    match removed.map_err(|error| failed("removing a blackhole route", &error)) {
+        Err(error) if error.errno() == Some(libc::ESRCH) => Ok(()),
+        outcome => outcome,
+    }
 }
 
 /// The addresses that have such a route.
-pub(crate) async fn list(handle: &Handle) -> Result<BTreeSet<IpAddr>, NetlinkError> {
+async fn list(handle: &Handle) -> Result<BTreeSet<IpAddr>, NetlinkError> {
     let mut found = BTreeSet::new();
     for any in [
         IpAddr::from(Ipv4Addr::UNSPECIFIED),

@@ -16,6 +16,14 @@ mod tables;
 /// The kernel programs, or why they are not there.
 static OBJECT: Result<&[u8], &str> = include!(concat!(env!("OUT_DIR"), "/xdp-l4lb.rs"));
 
+/// The object that holds the kernel programs.
+///
+/// # Errors
+/// Why it was not built.
+pub const fn object() -> Result<&'static [u8], &'static str> {
+    OBJECT
+}
+
 pub use backend_role::{BackendDesired, BackendRole, BackendRoleError};
 pub use balancer::{Balancer, BalancerConfig, StartError, State, Stopped};
 pub use inspect::{Counters, InspectError, Inspector, KernelBackend, KernelService};

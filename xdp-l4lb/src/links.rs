@@ -66,7 +66,13 @@ impl Links {
         let mut changes = 0;
         for (name, state) in &mut self.states {
             let (next, changed) = match present.get(name) {
-                None => (LinkState::Absent, false),
+                None => {
+                    // A link that is left belongs to an interface that is gone or renamed.
+                    if let Err(error) = bpf_user::detach(pins, name) {
+                        tracing::warn!(interface = name, %error, "old link not removed");
+                    }
+                    (LinkState::Absent, false)
+                }
                 Some(&index) => {
                     let interface = Interface {
                         name: name.clone(),

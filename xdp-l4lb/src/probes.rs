@@ -16,8 +16,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use xdp_l4lb_core::desired::CheckKind;
 
-/// Probes that run at a time: more wait for one of them to end.
-const CONCURRENT: usize = 256;
+/// Probes that run at a time, each of which is a file descriptor: more wait for one of them to end.
+const CONCURRENT: usize = 2048;
 
 /// Results that wait to be read; past it, probes wait with theirs.
 const RESULTS: usize = 256;

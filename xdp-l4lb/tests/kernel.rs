@@ -7,16 +7,16 @@ mod object;
 mod sandbox;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::TcpListener;
 use std::time::Duration;
 
-use lab::{EDGE, Lab, addr, delta, edge, mac_of, output, service, vip};
-use xdp_l4lb::{
-    BackendDesired, BackendRole, Inspector, LinkState, Tables, Unresolved,
-};
+use lab::{EDGE, addr, delta, edge, mac_of, output, service, vip};
+use xdp_l4lb::{BackendDesired, BackendRole, Inspector, LinkState, ProbeError, Tables, Unresolved};
 use xdp_l4lb_common::layout::{
     BACKEND_LIVE, BackendMode, BackendRecord, FlowKey, FlowState, NextHop, ServiceRecord, Slot,
     SlotTable, VipEntry, VipKey, VipTable, mapped,
 };
+use xdp_l4lb_core::desired::Service;
 use xdp_l4lb_core::{Readback, SlotStore, Step, Tables as _};
 
 #[test]
@@ -148,7 +148,10 @@ fn a_service_becomes_ready_with_the_way_that_the_kernel_knows() {
 
         lab.block_on(async {
             balancer
-                .change(delta("web", service(&["192.0.2.1:80/TCP"], &["10.0.0.2:8080"])))
+                .change(delta(
+                    "web",
+                    service(&["192.0.2.1:80/TCP"], &["10.0.0.2:8080"]),
+                ))
                 .await
                 .unwrap();
             balancer.synced().await.unwrap();
@@ -222,6 +225,44 @@ fn a_restart_changes_nothing_that_was_right() {
 }
 
 #[test]
+fn a_backend_that_fails_its_checks_takes_no_new_flows_until_it_answers_again() {
+    lab::run(|lab| {
+        lab.peer.ip("addr add 10.0.0.3/24 dev far");
+        let listen = |at: &'static str| lab.peer.run(move || TcpListener::bind(at).unwrap());
+        let _steady = listen("10.0.0.2:8080");
+        let failing = listen("10.0.0.3:8080");
+        let balancer = lab.start();
+        let serves = |wanted: &'static [&'static str]| {
+            lab.wait_for("the backends", || {
+                let kernel = Inspector::open(lab.bpffs()).ok()?;
+                let slots = kernel.maglev(&vip("192.0.2.1:80/TCP")).ok()??;
+                let current: BTreeSet<u32> = slots.iter().map(|slot| slot.current()).collect();
+                let backends = kernel.backends().ok()?.into_iter();
+                let found = backends.filter(|backend| current.contains(&backend.id));
+                let found: BTreeSet<_> = found.map(|backend| backend.addr).collect();
+                (found == wanted.iter().map(|text| addr(text)).collect()).then_some(())
+            });
+        };
+        let web = Service {
+            check: Some(lab::quick_check()),
+            ..service(&["192.0.2.1:80/TCP"], &["10.0.0.2:8080", "10.0.0.3:8080"])
+        };
+        lab.block_on(balancer.change(delta("web", web))).unwrap();
+        serves(&["10.0.0.2", "10.0.0.3"]);
+
+        drop(failing);
+        serves(&["10.0.0.2"]);
+        let shown = balancer.state().borrow().clone();
+        let (key, why) = shown.failing.first_key_value().unwrap();
+        assert_eq!(key.1.addr, addr("10.0.0.3"));
+        assert!(matches!(why, ProbeError::Connect(_)), "{why}");
+
+        let _again = listen("10.0.0.3:8080");
+        serves(&["10.0.0.2", "10.0.0.3"]);
+    });
+}
+
+#[test]
 fn a_changed_neighbour_changes_the_way_in_the_kernel() {
     lab::run(|lab| {
         let balancer = lab.start();
@@ -249,10 +290,7 @@ fn a_backend_without_a_way_is_named_and_its_vip_not_announced() {
         let balancer = lab.start();
 
         lab.block_on(async {
-            let told = delta(
-                "web",
-                service(&["192.0.2.1:80/TCP"], &["203.0.113.9:80"]),
-            );
+            let told = delta("web", service(&["192.0.2.1:80/TCP"], &["203.0.113.9:80"]));
             balancer.change(told).await.unwrap();
             lab::until(&balancer, |state| {
                 state.unresolved.get(&addr("203.0.113.9")) == Some(&Unresolved::NoRoute)
@@ -287,6 +325,26 @@ fn an_interface_that_vanishes_and_returns_gets_its_program_back() {
         lab.block_on(lab::until(&balancer, |state| {
             state.interfaces[EDGE] == LinkState::Native && !state.ready.is_empty()
         }));
+    });
+}
+
+#[test]
+fn an_interface_that_is_renamed_is_another_interface() {
+    lab::run(|lab| {
+        let balancer = lab.start();
+        let attached = |state: &xdp_l4lb::State| state.interfaces[EDGE] == LinkState::Native;
+        lab.block_on(lab::until(&balancer, attached));
+        let index = edge().index;
+
+        lab.sandbox.ip("link set edge down");
+        lab.sandbox.ip("link set edge name other");
+        lab.block_on(lab::until(&balancer, |state| {
+            state.interfaces[EDGE] == LinkState::Absent
+        }));
+        assert_eq!(bpf_user::xdp_on(index).unwrap(), None);
+
+        lab.sandbox.ip("link set other name edge");
+        lab.block_on(lab::until(&balancer, attached));
     });
 }
 
@@ -362,7 +420,10 @@ fn a_backend_takes_packets_for_its_vips_and_tells_nobody_of_them() {
             assert_eq!(role.states()[EDGE], LinkState::Native);
         });
         let shown = addresses();
-        assert!(shown.contains("192.0.2.1/32") && shown.contains("2001:db8::1/128"), "{shown}");
+        assert!(
+            shown.contains("192.0.2.1/32") && shown.contains("2001:db8::1/128"),
+            "{shown}"
+        );
         assert!(shown.contains("nodad"), "{shown}");
         assert_eq!(ignore().trim(), "1");
 
@@ -380,6 +441,34 @@ fn a_backend_takes_packets_for_its_vips_and_tells_nobody_of_them() {
         assert!(!shown.contains("192.0.2.1/32"), "{shown}");
         assert!(shown.contains("192.0.2.99/32"), "somebody else's stays");
         assert_eq!(bpf_user::xdp_on(edge().index).unwrap(), None);
+    });
+}
+
+#[test]
+fn a_connection_to_a_vip_is_served_by_the_backend_behind_it() {
+    lab::run(|lab| {
+        let client = lab.add_client();
+        let server = lab.serve("192.0.2.1:8080", "10.0.0.1/32");
+        let balancer = lab.start_on(&[EDGE, lab::UPLINK]);
+        let web = service(&["192.0.2.1:8080/TCP"], &["10.0.0.2:8080"]);
+        lab.block_on(async {
+            balancer.change(delta("web", web)).await.unwrap();
+            lab::until(&balancer, |state| !state.ready.is_empty()).await;
+        });
+
+        let answer = client.run(|| lab::fetch("192.0.2.1:8080"));
+
+        assert_eq!(answer.unwrap(), "served");
+        server.run(|| ());
+        let kernel = Inspector::open(lab.bpffs()).unwrap();
+        let services = kernel.services().unwrap();
+        let traffic: u64 = services.iter().map(|service| service.traffic.packets).sum();
+        assert!(traffic >= 3, "SYN, ACK, FIN: {traffic}");
+        assert_eq!(
+            kernel.backends().unwrap()[0].traffic.packets,
+            traffic,
+            "each packet went to the one backend"
+        );
     });
 }
 
@@ -414,7 +503,10 @@ fn tables_of_version_0_are_taken_over_with_their_flows() {
 
         let tables = lab.tables();
 
-        assert_eq!((tables.slot(65).current(), tables.slot(65).previous()), (4, 3));
+        assert_eq!(
+            (tables.slot(65).current(), tables.slot(65).previous()),
+            (4, 3)
+        );
         assert!(tables.slot(65).is_open());
         assert_eq!(tables.slot(64), Slot::settled(3));
         assert_eq!(tables.backend(3).addr, mapped(addr("10.0.0.2")));

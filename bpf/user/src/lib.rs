@@ -33,5 +33,5 @@ pub use migrate::{Conversion, MigrateError, migrate};
 pub use netlink::{Mode, XdpOn, xdp_on};
 pub use pins::{PinDir, PinError};
 pub use program::{LoadError, Object, Program, load};
-pub use sys::{Cursor, Pod, raise_memlock};
+pub use sys::{Cursor, Pod};
 pub use table::{Batch, Table, TableError};

@@ -156,8 +156,7 @@ pub fn attach(
                 link.replace(program).map_err(refused)?;
                 return finish(interface, Change::Replaced);
             }
-            // The last reference to a link that is not attached here: dropping it detaches.
-            Step::Renew => remove(&pins.link(&interface.name))?,
+            Step::Renew => detach(pins, &interface.name)?,
         }
     }
     let path = pins.link(&interface.name);
@@ -171,7 +170,13 @@ pub fn attach(
 /// # Errors
 /// If the pin cannot be removed.
 pub fn detach(pins: &PinDir, interface: &str) -> Result<(), PinError> {
-    remove(&pins.link(interface))
+    let path = pins.link(interface);
+    if let Some(link) = XdpLink::open(pins, interface)?
+        && link.ifindex().is_some()
+    {
+        sys::link_detach(link.fd.as_fd()).map_err(|error| failed("detaching", &path, error))?;
+    }
+    remove(&path)
 }
 
 impl fmt::Display for Occupant {

@@ -8,6 +8,7 @@ use aya::maps::MapInfo;
 use aya::programs::{ProgramError, ProgramInfo};
 use aya::{EbpfError, EbpfLoader};
 
+use crate::features::MissingFeatures;
 use crate::map::{MapError, MapSpec};
 use crate::pins::{PinDir, PinError, failed};
 use crate::sys;
@@ -35,6 +36,9 @@ pub struct Program {
 /// Why a program is not ready.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
+    /// The kernel cannot run it.
+    #[error(transparent)]
+    Kernel(#[from] MissingFeatures),
     /// A pin cannot be made or removed.
     #[error(transparent)]
     Pin(#[from] PinError),
@@ -103,7 +107,8 @@ impl AsFd for Program {
 /// A program is pinned under a hash of its object, so the same object is never loaded twice.
 ///
 /// # Errors
-/// If a pinned map differs from what the object expects, or the kernel refuses.
+/// If a pinned map differs from what the object expects, the kernel lacks a feature, which is
+/// named, or it refuses.
 pub fn load(object: &Object<'_>, name: &str, pins: &PinDir) -> Result<Program, LoadError> {
     pins.create()?;
     for map in object.maps {
@@ -112,6 +117,10 @@ pub fn load(object: &Object<'_>, name: &str, pins: &PinDir) -> Result<Program, L
     let pin = pins.program(name, fingerprint(object.elf));
     if let Some(program) = open_pinned(object, name, pins, &pin)? {
         return Ok(program);
+    }
+    crate::features::probe()?;
+    if let Err(error) = sys::raise_memlock() {
+        tracing::debug!(%error, "the limit on locked memory stays");
     }
     let fd = load_object(object, name, pins)?;
     for map in object.maps {

@@ -26,8 +26,6 @@ const MAPS: [MapSpec; 4] = [WORDS, HALVES, FLOWS, COUNTERS];
 #[test]
 fn a_kernel_that_has_everything_passes_the_probe() {
     sandbox::run(|_| {
-        let _ = bpf_user::raise_memlock();
-
         assert!(bpf_user::probe().is_ok());
     });
 }

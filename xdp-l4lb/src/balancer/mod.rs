@@ -9,15 +9,19 @@
 //! One task owns all of it, so nothing is locked and no two stores race.
 
 mod census;
+mod health;
 mod run;
 mod state;
+mod work;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use xdp_l4lb_core::desired::Delta;
+use xdp_l4lb_core::ServiceStatus;
+use xdp_l4lb_core::desired::{Delta, ServiceKey};
 
 pub use state::State;
 
@@ -77,6 +81,7 @@ enum Command {
     Change(Delta),
     Synced,
     TakeOff,
+    Services(oneshot::Sender<BTreeMap<ServiceKey, ServiceStatus>>),
 }
 
 impl Balancer {
@@ -118,6 +123,16 @@ impl Balancer {
     /// If the task has ended.
     pub async fn take_off(&self) -> Result<(), Stopped> {
         self.send(Command::TakeOff).await
+    }
+
+    /// Every service as it is planned now.
+    ///
+    /// # Errors
+    /// If the task has ended.
+    pub async fn services(&self) -> Result<BTreeMap<ServiceKey, ServiceStatus>, Stopped> {
+        let (answer, services) = oneshot::channel();
+        self.send(Command::Services(answer)).await?;
+        services.await.map_err(|_| Stopped)
     }
 
     /// What it does, always current.

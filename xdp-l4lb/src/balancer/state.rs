@@ -2,32 +2,37 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use types::Vip;
-use xdp_l4lb_core::ServiceStatus;
+use types::{BackendAddr, Vip};
 use xdp_l4lb_core::desired::ServiceKey;
 
 use crate::links::LinkState;
 use crate::next_hops::Unresolved;
+use crate::probes::ProbeError;
 
 /// The balancer at some moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
     /// Frontends that may be announced: in the tables, with a program in front of them.
-    pub ready: BTreeSet<Vip>,
-    /// Every service as it is planned.
-    pub services: BTreeMap<ServiceKey, ServiceStatus>,
+    pub ready: Arc<BTreeSet<Vip>>,
     /// What each interface runs.
     pub interfaces: BTreeMap<String, LinkState>,
     /// Backend addresses without a way.
     pub unresolved: BTreeMap<IpAddr, Unresolved>,
+    /// Why the last probe of a backend failed, for those that did.
+    pub failing: BTreeMap<(ServiceKey, BackendAddr), ProbeError>,
+    /// Services of which more than half of the backends fail, so that none is taken out.
+    pub alarms: BTreeSet<ServiceKey>,
     /// What failed and is being tried again, by what it was.
     pub faults: BTreeMap<&'static str, String>,
     /// Slots in change, as counted lately.
     pub open_slots: u32,
     /// For how long the oldest of them has been, at least.
     pub oldest_change: Option<Duration>,
+    /// How often something was planned: while it is the same, so is [`super::Balancer::services`].
+    pub plans: u64,
     /// Words and entries of the kernel's tables changed since the start, the clock's ticks aside.
     pub stores: u64,
     /// Links made or switched to another program since the start.

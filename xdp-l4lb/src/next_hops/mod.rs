@@ -7,6 +7,7 @@ mod ways;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::time::Duration;
 
 pub(crate) use links::LinkSlots;
 pub use links::NoLinkLeft;
@@ -14,10 +15,17 @@ pub(crate) use ways::Hop;
 pub use ways::Unresolved;
 use ways::Ways;
 
+use crate::clock::now;
 use crate::netlink::{Event, Netlink, NetlinkError};
 
-/// Routes asked for in one go, so that a full table does not hold up everything else.
+/// Routes asked for in one go, so that many backends do not hold up everything else.
 const BATCH: usize = 256;
+
+/// Known ways are not asked for again sooner than this after all were, ...
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// ... nor sooner than this many times what that took: routes may change all the time.
+const REST: u32 = 4;
 
 /// Follows the ways to the addresses it was asked for.
 #[derive(Debug, Default)]
@@ -25,21 +33,28 @@ pub(crate) struct NextHops {
     ways: Ways,
     /// Stations that the kernel was asked to keep known.
     kept: BTreeSet<(u32, IpAddr)>,
-    /// Addresses whose routes have to be asked for.
-    unasked: BTreeSet<IpAddr>,
+    /// Addresses whose routes have not been asked for.
+    fresh: BTreeSet<IpAddr>,
+    /// Addresses whose routes may have changed.
+    stale: BTreeSet<IpAddr>,
+    /// When the round over the stale ones under way began.
+    began: Option<Duration>,
+    /// When the next one may begin.
+    next_round: Duration,
 }
 
 impl NextHops {
     /// Starts to follow the way to `addr`.
     pub(crate) fn resolve(&mut self, addr: IpAddr) {
         self.ways.want(addr);
-        self.unasked.insert(addr);
+        self.fresh.insert(addr);
     }
 
     /// Stops following it.
     pub(crate) fn forget(&mut self, addr: IpAddr) {
         self.ways.forget(addr);
-        self.unasked.remove(&addr);
+        self.fresh.remove(&addr);
+        self.stale.remove(&addr);
     }
 
     /// Takes note of a change in the kernel.
@@ -56,7 +71,7 @@ impl NextHops {
                 self.ask_all();
             }
             Event::Neighbour(neighbour) => self.ways.set_neighbour(neighbour),
-            Event::Routes => self.ask_all(),
+            Event::Routes | Event::Addresses => self.ask_all(),
         }
     }
 
@@ -70,31 +85,41 @@ impl NextHops {
         Ok(())
     }
 
-    /// Asks for some of the routes that may have changed, and for the stations they lead to.
+    /// Asks for some of the routes that are due, and for the stations they lead to.
     pub(crate) async fn ask(&mut self, netlink: &Netlink) -> Result<(), NetlinkError> {
         for _ in 0..BATCH {
-            let Some(addr) = self.unasked.pop_first() else {
+            let Some(addr) = self.take_due() else {
                 break;
             };
             match netlink.route_to(addr).await {
                 Ok(route) => self.ways.set_route(addr, route),
                 Err(error) => {
-                    self.unasked.insert(addr);
+                    self.stale.insert(addr);
+                    self.next_round = now() + PAUSE * 100;
                     return Err(error);
                 }
             }
         }
+        if self.stale.is_empty()
+            && let Some(began) = self.began.take()
+        {
+            let end = now();
+            self.next_round = end + PAUSE.max((end.saturating_sub(began)) * REST);
+        }
         self.keep_stations(netlink).await
     }
 
-    /// Whether there are routes to be asked for.
-    pub(crate) fn has_unasked(&self) -> bool {
-        !self.unasked.is_empty()
+    /// When to ask, if there is anything to ask for.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        if !self.fresh.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        (!self.stale.is_empty()).then_some(self.next_round)
     }
 
-    /// Asks again for stations that do not answer, where the kernel does not do it by itself.
+    /// Asks again for the stations that did not answer.
     pub(crate) fn retry(&mut self) {
-        self.kept.clear();
+        self.kept.retain(|station| self.ways.knows(station));
     }
 
     /// The ways that changed since the last call.
@@ -103,7 +128,19 @@ impl NextHops {
     }
 
     fn ask_all(&mut self) {
-        self.unasked.extend(self.ways.wanted());
+        self.stale.extend(self.ways.wanted());
+    }
+
+    fn take_due(&mut self) -> Option<IpAddr> {
+        if let Some(addr) = self.fresh.pop_first() {
+            return Some(addr);
+        }
+        let now = now();
+        if self.next_round > now {
+            return None;
+        }
+        self.began.get_or_insert(now);
+        self.stale.pop_first()
     }
 
     async fn keep_stations(&mut self, netlink: &Netlink) -> Result<(), NetlinkError> {

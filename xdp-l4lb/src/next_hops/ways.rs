@@ -134,6 +134,11 @@ impl Ways {
         self.users.keys().copied()
     }
 
+    /// Whether a station has answered, and is believed.
+    pub(crate) fn knows(&self, station: &(u32, IpAddr)) -> bool {
+        self.neighbours.contains_key(station)
+    }
+
     /// The ways that changed since the last call.
     pub(crate) fn changes(&mut self) -> Vec<(IpAddr, Result<Hop, Unresolved>)> {
         let mut changes = Vec::new();

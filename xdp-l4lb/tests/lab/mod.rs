@@ -2,8 +2,10 @@
 
 mod zero;
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::num::NonZeroU8;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -12,17 +14,21 @@ use bpf_user::{Interface, MapKind, MapSpec, Object, PinDir, Program, Table};
 use tokio::runtime::Runtime;
 use types::{BackendAddr, ObjectName, Vip};
 use xdp_l4lb::{
-    Balancer, BalancerConfig, Inspector, OpenError, Outer, Sizes, Sources, State, Tables,
+    BackendDesired, BackendRole, Balancer, BalancerConfig, Inspector, LinkState, Outer, Sizes,
+    Sources, State, Tables,
 };
 use xdp_l4lb_common::layout::{FlowKey, FlowState, Slot};
 use xdp_l4lb_core::Capacity;
-use xdp_l4lb_core::desired::{Backend, Delta, Service, ServiceKey};
+use xdp_l4lb_core::desired::{Backend, Check, CheckKind, Delta, Service, ServiceKey};
 
 use crate::object::xdp_object;
 use crate::sandbox::{self, Peer, Sandbox};
 
 /// The interface that the program is on.
 pub(crate) const EDGE: &str = "edge";
+
+/// Where a client is.
+pub(crate) const UPLINK: &str = "uplink";
 
 /// How long a test waits for something that should come at once.
 const LIMIT: Duration = Duration::from_secs(15);
@@ -37,20 +43,16 @@ pub(crate) struct Lab<'s> {
 /// Runs a test with `edge` (10.0.0.1) connected to `far` (10.0.0.2), or says why it cannot.
 pub(crate) fn run(test: impl FnOnce(&Lab<'_>) + Send + 'static) {
     sandbox::run(|sandbox| {
+        if let Err(why) = xdp_l4lb::object() {
+            return sandbox::skip(why);
+        }
         let lab = Lab {
             sandbox,
             peer: sandbox.peer(),
-            runtime: tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .expect("a runtime"),
+            runtime: runtime(),
         };
         lab.connect();
-        match Tables::open(&lab.folder("probe"), &sizes(), &outer()) {
-            Err(OpenError::NoObject(why)) => sandbox::skip(why),
-            Ok(_) => test(&lab),
-            Err(error) => panic!("{error:?}"),
-        }
+        test(&lab);
     });
 }
 
@@ -94,9 +96,13 @@ impl Lab<'_> {
     }
 
     pub(crate) fn start(&self) -> Balancer {
+        self.start_on(&[EDGE])
+    }
+
+    pub(crate) fn start_on(&self, interfaces: &[&str]) -> Balancer {
         let config = BalancerConfig {
             bpffs: self.bpffs().to_owned(),
-            interfaces: vec![EDGE.into()],
+            interfaces: interfaces.iter().map(|name| (*name).to_owned()).collect(),
             sizes: sizes(),
             outer: outer(),
             maglev_seed: 0,
@@ -118,7 +124,7 @@ impl Lab<'_> {
                 return value;
             }
             assert!(start.elapsed() < LIMIT, "waited in vain for {what}");
-            self.block_on(tokio::time::sleep(Duration::from_millis(5)));
+            self.block_on(async { tokio::time::sleep(Duration::from_millis(5)).await });
         }
     }
 
@@ -126,6 +132,49 @@ impl Lab<'_> {
         let kernel = Inspector::open(self.bpffs()).expect("pinned tables");
         let slots = kernel.maglev(&vip(of)).expect("readable tables");
         slots.expect("the service is in the kernel")
+    }
+
+    /// A client at 10.1.0.2 that reaches VIPs through the edge, and gets answers through it.
+    pub(crate) fn add_client(&self) -> Peer {
+        let client = self.sandbox.peer();
+        self.sandbox.veth(UPLINK, &client, "client");
+        self.sandbox.ip("addr add 10.1.0.1/24 dev uplink");
+        client.ip("addr add 10.1.0.2/24 dev client");
+        client.ip("route add 192.0.2.0/24 via 10.1.0.1");
+        self.peer.ip("route add 10.1.0.0/24 via 10.0.0.1");
+        // A veth leaves checksums to a device that XDP never reaches.
+        client.run(|| output("ethtool -K client tx off tso off gso off"));
+        std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").expect("forwarding");
+        for interface in ["all", EDGE, UPLINK] {
+            // Answers come from a VIP's address, to which the edge itself has no way back.
+            let path = format!("/proc/sys/net/ipv4/conf/{interface}/rp_filter");
+            std::fs::write(path, "0").expect("a setting");
+        }
+        client
+    }
+
+    /// Makes the host behind the edge a real server for one connection to a VIP.
+    pub(crate) fn serve(&self, vip: &'static str, balancer: &'static str) -> &Peer {
+        let bpffs = self.folder("backend");
+        let at: SocketAddr = vip.parse().expect("a VIP's socket");
+        self.peer.run(move || {
+            let runtime = runtime();
+            let desired = BackendDesired {
+                balancers: BTreeSet::from([balancer.parse().expect("a prefix")]),
+                vips: BTreeSet::from([at.ip()]),
+            };
+            runtime.block_on(async {
+                let mut role = BackendRole::open(&bpffs, ["far".to_owned()]).expect("it opens");
+                role.apply(&desired).await.expect("it is applied");
+                assert_eq!(role.states()["far"], LinkState::Native);
+            });
+            let listener = TcpListener::bind(at).expect("the VIP is on lo");
+            std::thread::spawn(move || {
+                let (mut stream, _) = listener.accept().expect("a connection");
+                stream.write_all(b"served").expect("answered");
+            });
+        });
+        &self.peer
     }
 
     /// Puts a program of somebody else on an interface.
@@ -195,6 +244,18 @@ pub(crate) fn service(frontends: &[&str], backends: &[&str]) -> Service {
     }
 }
 
+/// A check that comes to its verdicts at once.
+pub(crate) fn quick_check() -> Check {
+    Check {
+        kind: CheckKind::Tcp,
+        port: None,
+        interval: Duration::from_millis(50),
+        timeout: Duration::from_millis(50),
+        rise: NonZeroU8::MIN,
+        fall: NonZeroU8::MIN,
+    }
+}
+
 pub(crate) fn vip(text: &str) -> Vip {
     text.parse().expect("a VIP")
 }
@@ -212,6 +273,23 @@ fn interface(name: &str) -> Interface {
         name: name.into(),
         index: nix::net::if_::if_nametoindex(name).expect("the interface"),
     }
+}
+
+/// What a server answers to a connection.
+pub(crate) fn fetch(from: &str) -> std::io::Result<String> {
+    let from = from.parse().expect("a socket");
+    let mut stream = TcpStream::connect_timeout(&from, Duration::from_secs(5))?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime")
 }
 
 /// What a shell command prints, in this thread's namespaces.

@@ -37,12 +37,12 @@ impl Lab<'_> {
         };
         let program = bpf_user::load(&object, "old", &pins).expect("version 0 loads");
 
-        write(&slots, &pins, &[(64, [3, 3]), (65, [4, 3 | 1 << 31])]);
+        write(&slots, &pins, &[(64, [3u32, 3]), (65, [4, 3 | 1 << 31])]);
         write(&backends, &pins, &[(3, backend("10.0.0.2"))]);
         write(&config, &pins, &[(0, configured())]);
         Table::open(&flows, &pins)
             .expect("the flows of version 0")
-            .put(flow, &[3, 77])
+            .put(flow, &[3u32, 77])
             .expect("room for a flow");
         bpf_user::attach(&pins, &program, &edge()).expect("version 0 attaches");
     }

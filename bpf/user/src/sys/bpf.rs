@@ -18,6 +18,7 @@ const MAP_LOOKUP_AND_DELETE: libc::c_long = 21;
 const MAP_LOOKUP_BATCH: libc::c_long = 24;
 const LINK_CREATE: libc::c_long = 28;
 const LINK_UPDATE: libc::c_long = 29;
+const LINK_DETACH: libc::c_long = 34;
 
 /// `BPF_XDP` of `enum bpf_attach_type`.
 pub(super) const ATTACH_XDP: u32 = 37;
@@ -164,6 +165,13 @@ pub(crate) fn link_update(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::
     };
     // SAFETY: the attributes hold no pointer.
     unsafe { bpf(LINK_UPDATE, &mut attr) }.map(drop)
+}
+
+/// Takes a link's program off its interface at once: unpinning alone does it some time later.
+pub(crate) fn link_detach(link: BorrowedFd<'_>) -> io::Result<()> {
+    let mut attr = number(link);
+    // SAFETY: the attributes hold no pointer.
+    unsafe { bpf(LINK_DETACH, &mut attr) }.map(drop)
 }
 
 /// What an XDP link is attached to.

@@ -55,10 +55,7 @@ pub(crate) fn load_probe(insns: &[Insn], flags: u32) -> io::Result<OwnedFd> {
 }
 
 /// Lifts the limit on locked memory: kernels before 5.11 charge maps to it.
-///
-/// # Errors
-/// If the limit may not be raised.
-pub fn raise_memlock() -> io::Result<()> {
+pub(crate) fn raise_memlock() -> io::Result<()> {
     let limit = libc::rlimit {
         rlim_cur: libc::RLIM_INFINITY,
         rlim_max: libc::RLIM_INFINITY,

@@ -26,6 +26,10 @@ pub(crate) fn xdp_object(program: &str, verdict: u8, maps: &[(&str, MapDef)]) ->
         SymbolKind::Text,
         SymbolSection::Section(code),
     ));
+    if maps.is_empty() {
+        // A section without maps in it is an error to the loader.
+        return elf.write().expect("an object in memory");
+    }
     let section = elf.add_section(Vec::new(), b"maps".into(), SectionKind::Data);
     for (name, def) in maps {
         let bytes: Vec<u8> = def.iter().flat_map(|word| word.to_le_bytes()).collect();
