@@ -22,7 +22,6 @@ mod negotiate;
 mod rib;
 mod speaker;
 
-pub use fsm::Cause;
 pub use io::{Action, ConnectionId, Dial, Ends, Event, NextHops, Notice, PeerKey};
 pub use negotiate::Negotiated;
 pub use rib::{Advertised, Route, Sizes};

@@ -1,5 +1,6 @@
 //! What people are shown.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,26 +123,20 @@ impl Speaker {
         self.instances.get(instance)?.listen_error.as_deref()
     }
 
-    /// What an export has, in no useful order: the Loc-RIB is all exports of an instance's peers.
-    pub fn exported(&self, export: ExportId, family: Family) -> impl Iterator<Item = Route<'_>> {
-        self.rib.exported(export, family)
-    }
-
-    /// The routes an instance has to give in a family, by export and then in no useful order.
+    /// The routes that an instance has for its peers (Loc-RIB), in no useful order: those of all
+    /// its exports. A prefix is given once for each different set of attributes.
     pub fn available(
         &self,
         instance: &InstanceName,
         family: Family,
     ) -> impl Iterator<Item = Route<'_>> {
         let peers = self.instances.get(instance).map(|it| &it.desired.peers);
-        let exports: std::collections::BTreeSet<ExportId> = peers
+        let exports: BTreeSet<ExportId> = peers
             .into_iter()
             .flatten()
             .filter_map(|(_, peer)| *peer.families.get(&family)?)
             .collect();
-        exports
-            .into_iter()
-            .flat_map(move |export| self.rib.exported(export, family))
+        self.rib.exported(&exports, family)
     }
 
     /// What a peer has been told, in no useful order.
