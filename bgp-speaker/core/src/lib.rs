@@ -1,6 +1,6 @@
 //! BGP decisions: session state machine, collision, RIBs, export.
 //!
-//! A speaker is driven by a shell through these calls, `now` being the time since some
+//! A [`Speaker`] is driven by a shell through these calls, `now` being the time since some
 //! zero that outlives the process:
 //!
 //! ```text

@@ -57,6 +57,8 @@ pub struct PeerView<'s> {
     pub since: Duration,
     /// What was agreed on, while established.
     pub session: Option<&'s Negotiated>,
+    /// UPDATEs of this session with faults that cost routes or attributes only (RFC 7606).
+    pub faulty_updates: u64,
     /// What the last session, or attempt at one, ended with.
     pub last_error: Option<&'s LastError>,
     /// Each configured family; the numbers are zero unless established.
@@ -177,6 +179,7 @@ impl Speaker {
             state: peer.state(),
             since: peer.since,
             session: peer.main.established(),
+            faulty_updates: peer.session.as_ref().map_or(0, |it| it.faulty_updates),
             last_error: peer.last_error.as_ref(),
             families: families
                 .map(|&family| self.family_view(peer, family))

@@ -191,7 +191,7 @@ impl Shell {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(192))]
 
     #[test]
     fn whatever_happens_a_peer_has_one_session_and_timers_are_sane(

@@ -334,6 +334,23 @@ fn routes_are_shown_as_each_peer_was_told_them() {
 }
 
 #[test]
+fn a_faulty_update_withdraws_its_routes_and_the_session_stays() {
+    let mut world = World::new([("tor", peer("10.0.0.2", 65000, 1))]);
+    let connection = world.establish("tor", offer(65000, 2), ends());
+    world.bytes(connection, &theirs(&["203.0.113.0/24"]));
+
+    // RFC 7606 §7.1: an ORIGIN that does not exist.
+    let mut bad = theirs(&["203.0.113.0/24"]);
+    let origin = bad.windows(4).position(|it| it == [0x40, 1, 1, 0]).unwrap();
+    bad[origin + 3] = 9;
+    world.bytes(connection, &bad);
+
+    let view = world.speaker.peers().next().unwrap();
+    assert_eq!(view.state, SessionState::Established);
+    assert_eq!((view.families[0].received, view.faulty_updates), (0, 1));
+}
+
+#[test]
 fn a_malformed_update_ends_the_session_and_takes_its_routes() {
     let mut world = World::new([("tor", peer("10.0.0.2", 65000, 1))]);
     let connection = world.establish("tor", offer(65000, 2), ends());
