@@ -31,8 +31,11 @@ fn main() -> Result<(), Failure> {
     let mut actions = Vec::new();
     let instance = Box::new(instance(&names)?);
     speaker.on_event(NOW, Event::Instance(instance), &mut actions);
-    let connections: Vec<ConnectionId> = actions.iter().filter_map(dialled).collect();
-    for (connection, id) in connections.iter().zip(2..) {
+    let dialled: Vec<ConnectionId> = actions.iter().filter_map(dialled).collect();
+    let [first, second, third] = *dialled.as_slice() else {
+        return Err("three peers were configured".into());
+    };
+    for (connection, id) in dialled.iter().zip(2..) {
         establish(&mut speaker, *connection, id)?;
     }
     let prefixes: Vec<Prefix> = (0..ROUTES).map(prefix).collect();
@@ -42,43 +45,18 @@ fn main() -> Result<(), Failure> {
         "case (1,000,000 IPv4 routes)", "ms", "ns/route", "octets/route"
     );
 
-    let [first, second, third] = connections.as_slice() else {
-        return Err("three peers were configured".into());
-    };
     measure("in: UPDATEs to Adj-RIB-In, first peer", || {
-        speaker.on_bytes(NOW, *first, &a, &mut actions);
+        speaker.on_bytes(NOW, first, &a, &mut actions);
     })?;
     measure("in: the same prefixes from a second peer", || {
-        speaker.on_bytes(NOW, *second, &b, &mut actions);
+        speaker.on_bytes(NOW, second, &b, &mut actions);
     })?;
-    measure("in: the same UPDATEs again", || {
-        speaker.on_bytes(NOW, *first, &a, &mut actions);
+    measure("in: the first peer's UPDATEs again", || {
+        speaker.on_bytes(NOW, first, &a, &mut actions);
     })?;
-    measure("export: deltas to the table", || {
-        for batch in prefixes.chunks(1000) {
-            let changes = batch.iter().zip(0..).map(announce).collect();
-            speaker.on_event(NOW, Event::Exports(changes), &mut actions);
-        }
-    })?;
-    let mut buffer = Vec::with_capacity(1 << 17);
-    measure("out: one peer alone", || {
-        while fill(&mut speaker, *first, &mut buffer) {}
-    })?;
-    measure("out: two peers side by side, the bytes shared", || {
-        while fill(&mut speaker, *second, &mut buffer) | fill(&mut speaker, *third, &mut buffer) {}
-    })?;
-    measure("export: all changed, and told to three peers", || {
-        for batch in prefixes.chunks(1000) {
-            let changes = batch.iter().zip(7..).map(announce).collect();
-            speaker.on_event(NOW, Event::Exports(changes), &mut actions);
-            for connection in &connections {
-                while fill(&mut speaker, *connection, &mut buffer) {}
-            }
-        }
-    })?;
+    out(&mut speaker, &prefixes, [first, second, third])?;
     measure("a session ends: its routes go in steps", || {
-        let reason = "done".into();
-        let connection = *first;
+        let (connection, reason) = (first, "done".into());
         speaker.on_event(
             NOW,
             Event::Disconnected { connection, reason },
@@ -88,6 +66,37 @@ fn main() -> Result<(), Failure> {
     })?;
     println!("{:?}", speaker.sizes());
     Ok(())
+}
+
+/// Exports all prefixes, and tells three peers.
+fn out(
+    speaker: &mut Speaker,
+    prefixes: &[Prefix],
+    peers: [ConnectionId; 3],
+) -> Result<(), Failure> {
+    let [first, second, third] = peers;
+    let (mut actions, mut buffer) = (Vec::new(), Vec::with_capacity(1 << 17));
+    measure("export: deltas to the table", || {
+        for batch in prefixes.chunks(1000) {
+            let changes = batch.iter().zip(0..).map(announce).collect();
+            speaker.on_event(NOW, Event::Exports(changes), &mut actions);
+        }
+    })?;
+    measure("out: one peer alone", || {
+        while fill(speaker, first, &mut buffer) {}
+    })?;
+    measure("out: two peers side by side, the bytes shared", || {
+        while fill(speaker, second, &mut buffer) | fill(speaker, third, &mut buffer) {}
+    })?;
+    measure("export: all changed, and told to three peers", || {
+        for batch in prefixes.chunks(1000) {
+            let changes = batch.iter().zip(7..).map(announce).collect();
+            speaker.on_event(NOW, Event::Exports(changes), &mut actions);
+            for peer in peers {
+                while fill(speaker, peer, &mut buffer) {}
+            }
+        }
+    })
 }
 
 fn measure(what: &str, run: impl FnOnce()) -> Result<(), Failure> {

@@ -140,28 +140,32 @@ impl Run {
                     self.world.bytes(connection, &bytes);
                 }
             }
-            Step::Retarget { peer, export } => {
-                let (name, ..) = PEERS[peer];
-                let desired = self.world.instance.peers.get_mut(&name.into()).unwrap();
-                for wanted in desired.families.values_mut() {
-                    *wanted = Some(ExportId(export));
-                }
-                self.world.configure();
-            }
-            Step::NextHops { peer, there } => {
-                self.has_ipv6[peer] = there;
-                if let Some(connection) = self.sessions[peer] {
-                    let next_hops = self.next_hops(peer);
-                    self.world.event(Event::NextHops {
-                        connection,
-                        next_hops,
-                    });
-                }
-            }
+            Step::Retarget { peer, export } => self.retarget(peer, export),
+            Step::NextHops { peer, there } => self.set_next_hops(peer, there),
             Step::Work { budget } => {
                 self.world.speaker.work(budget);
             }
             Step::Ready => self.world.event(Event::Ready),
+        }
+    }
+
+    fn retarget(&mut self, peer: usize, export: u32) {
+        let (name, ..) = PEERS[peer];
+        let desired = self.world.instance.peers.get_mut(&name.into()).unwrap();
+        for wanted in desired.families.values_mut() {
+            *wanted = Some(ExportId(export));
+        }
+        self.world.configure();
+    }
+
+    fn set_next_hops(&mut self, peer: usize, there: bool) {
+        self.has_ipv6[peer] = there;
+        if let Some(connection) = self.sessions[peer] {
+            let next_hops = self.next_hops(peer);
+            self.world.event(Event::NextHops {
+                connection,
+                next_hops,
+            });
         }
     }
 
