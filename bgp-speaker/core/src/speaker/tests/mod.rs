@@ -2,6 +2,7 @@
 
 mod chaos;
 mod exchange;
+mod pair;
 mod properties;
 mod remote;
 mod transcripts;
