@@ -15,6 +15,8 @@
 //! peer may connect to us at once, not to Idle, where it would be refused.
 
 mod talking;
+#[cfg(test)]
+mod tests;
 mod timing;
 mod waiting;
 
@@ -89,7 +91,7 @@ pub(crate) enum Output {
 
 /// Why a session is over.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Cause {
+pub(crate) enum Cause {
     /// We have ended it.
     #[error("sent {0}")]
     Sent(Notification<'static>),

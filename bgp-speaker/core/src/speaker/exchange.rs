@@ -105,7 +105,7 @@ impl Speaker {
                 }
             }
             let profile = Profile {
-                export: peer.desired.families.get(&family).copied().flatten(),
+                export: next_hop.and(peer.desired.families.get(&family).copied().flatten()),
                 local_asn: instance.desired.local_asn,
                 next_hop,
                 dialect: session.dialect,

@@ -8,6 +8,8 @@ mod next_hop;
 mod peer;
 mod random;
 mod receive;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::collections::BTreeMap;
