@@ -66,6 +66,18 @@ impl Lab {
         );
         lab.set_up(&lab.ours, "02:00:00:00:00:01", &[OUR_V4, OUR_V6]);
         lab.set_up(&lab.theirs, "02:00:00:00:00:02", &[THEIR_V4, THEIR_V6]);
+        // The kernel gives link-local addresses some time after the link is up.
+        for (namespace, address) in [(&lab.ours, OUR_LINK_LOCAL), (&lab.theirs, THEIR_LINK_LOCAL)] {
+            let show = ["-n", namespace, "-6", "address", "show", "dev", "eth0"];
+            until("there is a link-local address", || {
+                let text = output("ip", &[&show[..], &["-tentative"]].concat());
+                if text.contains(address) {
+                    Ok(())
+                } else {
+                    Err(text)
+                }
+            });
+        }
         Some(lab)
     }
 

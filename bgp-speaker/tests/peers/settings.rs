@@ -86,15 +86,19 @@ fn another_as_number_is_refused_and_told() {
         let Some(mut lab) = Lab::new(daemon.needs()) else {
             return;
         };
-        daemon.start(&mut lab, Settings::over(Over::V4));
         let mut theirs = peer(Over::V4.theirs());
         theirs.asn = Some(64999.try_into().unwrap());
+        theirs.passive = true;
+        let ours = lab.speaker(false, listening(theirs));
 
-        let ours = lab.speaker(false, instance(theirs));
+        let settings = Settings {
+            passive: false,
+            ..Settings::over(Over::V4)
+        };
+        daemon.start(&mut lab, settings);
 
         until("they know why", || {
             let text = daemon.peer(&lab);
-            // FRR prints the code and the subcode.
             let told = text.contains("Bad peer AS") || text.contains("Bad Peer AS");
             if told { Ok(()) } else { Err(text) }
         });
