@@ -74,7 +74,8 @@ pub enum Event {
         /// The operating system's words if it failed.
         outcome: Result<(), Arc<str>>,
     },
-    /// `Speaker::next_deadline` has come.
+    /// `Speaker::next_deadline` has come. What has arrived from peers is given first: a process
+    /// that was held up must not take them for silent.
     DeadlineReached,
     /// The process ends. Sessions with graceful restart are left as they are, for the kernel to
     /// close without a NOTIFICATION; the others are closed with one.

@@ -1,6 +1,6 @@
 //! BGP decisions: session state machine, collision, RIBs, export.
 //!
-//! A speaker is driven by a shell through these calls, `now` being the time since some
+//! A [`Speaker`] is driven by a shell through these calls, `now` being the time since some
 //! zero that outlives the process:
 //!
 //! ```text
@@ -22,7 +22,6 @@ mod negotiate;
 mod rib;
 mod speaker;
 
-pub use fsm::Cause;
 pub use io::{Action, ConnectionId, Dial, Ends, Event, NextHops, Notice, PeerKey};
 pub use negotiate::Negotiated;
 pub use rib::{Advertised, Route, Sizes};

@@ -91,7 +91,7 @@ pub(crate) enum Output {
 
 /// Why a session is over.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Cause {
+pub(crate) enum Cause {
     /// We have ended it.
     #[error("sent {0}")]
     Sent(Notification<'static>),

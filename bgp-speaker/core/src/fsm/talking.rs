@@ -14,30 +14,20 @@ impl Fsm {
         input: I,
         out: &mut Vec<Output>,
     ) {
-        let due = |at: Option<_>| at.is_some_and(|at| at <= cx.now);
         let State::Talking(_, phase) = &mut self.state else {
             return;
         };
-        match (&mut *phase, input) {
+        match (phase, input) {
             (P::OpenSent { .. }, I::Open(session)) => self.confirm(session, cx, out),
-            (P::OpenConfirm { session, timers }, I::Keepalive) => {
-                out.push(Output::Up(connection, session.clone()));
-                let (session, mut timers) = (session.clone(), *timers);
-                timers.hold_at = Timing::hold_at(cx.now, &session);
-                let since = cx.now;
-                *phase = P::Established {
-                    session,
-                    timers,
-                    since,
-                };
-            }
+            (P::OpenConfirm { .. }, I::Keepalive) => self.establish(cx, out),
             (
                 P::Established {
                     session, timers, ..
                 },
                 I::Keepalive | I::Update | I::Refresh,
-            ) => timers.hold_at = Timing::hold_at(cx.now, session),
-
+            ) => {
+                timers.hold_at = Timing::hold_at(cx.now, session);
+            }
             // RFC 6608: any other message is an error of the state it comes in.
             (P::OpenSent { .. }, I::Keepalive | I::Update | I::Refresh) => {
                 self.fail(ErrorCode::Fsm(FsmSubcode::UnexpectedInOpenSent), cx, out);
@@ -48,27 +38,10 @@ impl Fsm {
             (P::Established { .. }, I::Open(_)) => {
                 self.fail(ErrorCode::Fsm(FsmSubcode::UnexpectedInEstablished), cx, out);
             }
-
-            (P::OpenSent { hold_at }, I::Deadline) if *hold_at <= cx.now => {
-                self.fail(ErrorCode::HoldTimerExpired, cx, out);
-            }
-            (P::OpenConfirm { timers, .. } | P::Established { timers, .. }, I::Deadline)
-                if due(timers.hold_at) =>
-            {
-                self.fail(ErrorCode::HoldTimerExpired, cx, out);
-            }
-            (
-                P::OpenConfirm { session, timers }
-                | P::Established {
-                    session, timers, ..
-                },
-                I::Deadline,
-            ) if due(timers.keepalive_at) => {
-                timers.keepalive_at = cx.timing.keepalive_at(cx.now, session);
-                out.push(Output::Keepalive(connection));
-            }
-            (_, I::Deadline) => {}
-
+            (_, I::Malformed(ours)) => self.fail(ours, cx, out),
+            (_, I::Notification(theirs)) => self.give_up(None, Cause::Received(theirs), cx, out),
+            (_, I::Disconnected(reason)) => self.lose(reason, cx, out),
+            (_, I::Deadline) => self.tick(connection, cx, out),
             // RFC 4271 §6.8: the other connection stays.
             (P::OpenSent { .. } | P::OpenConfirm { .. }, I::Superseded) => {
                 let cease = ErrorCode::Cease(CeaseSubcode::CollisionResolution).into();
@@ -76,14 +49,8 @@ impl Fsm {
             }
             // RFC 4724 §4.2: the peer has restarted, so nobody is there to be told.
             (P::Established { .. }, I::Superseded) => self.end(None, Cause::Superseded, out),
-
-            (_, I::Disconnected(reason)) => self.lose(reason, cx, out),
-            (_, I::Notification(theirs)) => self.give_up(None, Cause::Received(theirs), cx, out),
-            (_, I::Malformed(ours)) => self.fail(ours, cx, out),
-            (_, I::Stop(ours)) => {
-                let cause = ours.clone().map_or(Cause::Stopped, Cause::Sent);
-                self.end(ours, cause, out);
-            }
+            (_, I::Stop(None)) => self.end(None, Cause::Stopped, out),
+            (_, I::Stop(Some(ours))) => self.end(Some(ours.clone()), Cause::Sent(ours), out),
             (_, I::Restart(ours, pause)) => {
                 self.end(Some(ours.clone()), Cause::Sent(ours), out);
                 self.rest(Some(cx.now + pause));
@@ -92,6 +59,47 @@ impl Fsm {
             (_, I::Accepted(other)) => out.push(Output::Close(other)),
             // Already under way.
             (_, I::Start | I::Connected) => {}
+        }
+    }
+
+    /// The peer has been silent for too long, or we have nearly been.
+    fn tick(&mut self, connection: ConnectionId, cx: Context, out: &mut Vec<Output>) {
+        let due = |at: Option<_>| at.is_some_and(|at| at <= cx.now);
+        let State::Talking(_, phase) = &mut self.state else {
+            return;
+        };
+        match phase {
+            P::OpenSent { hold_at } if due(Some(*hold_at)) => {
+                self.fail(ErrorCode::HoldTimerExpired, cx, out);
+            }
+            P::OpenConfirm { timers, .. } | P::Established { timers, .. } if due(timers.hold_at) => {
+                self.fail(ErrorCode::HoldTimerExpired, cx, out);
+            }
+            P::OpenConfirm { session, timers }
+            | P::Established {
+                session, timers, ..
+            } if due(timers.keepalive_at) => {
+                timers.keepalive_at = cx.timing.keepalive_at(cx.now, session);
+                out.push(Output::Keepalive(connection));
+            }
+            // Not yet.
+            P::OpenSent { .. } | P::OpenConfirm { .. } | P::Established { .. } => {}
+        }
+    }
+
+    fn establish(&mut self, cx: Context, out: &mut Vec<Output>) {
+        if let State::Talking(connection, phase) = &mut self.state
+            && let P::OpenConfirm { session, timers } = phase
+        {
+            out.push(Output::Up(*connection, session.clone()));
+            *phase = P::Established {
+                timers: Timers {
+                    hold_at: Timing::hold_at(cx.now, session),
+                    ..*timers
+                },
+                session: session.clone(),
+                since: cx.now,
+            };
         }
     }
 

@@ -7,6 +7,10 @@ use crate::negotiate::Negotiated;
 
 /// The first pause after a failed dial or a lost connection.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
+/// How long a dial may go unanswered, at most. Departs from RFC 4271 §8.2.2, which waits as long
+/// as the connect retry time: by then the kernel repeats its SYN so rarely that a peer which is
+/// back stays unnoticed for a minute.
+const LONGEST_DIAL: Duration = Duration::from_secs(15);
 /// The first pause after an error.
 const FIRST_HOLD: Duration = Duration::from_secs(5);
 /// Pauses double this often at most; the connect retry time caps them before, as a rule.
@@ -40,7 +44,7 @@ impl Timing {
 
     /// How long to wait for a dial to be answered.
     pub(crate) fn dial_patience(&self) -> Duration {
-        self.stretch(self.connect_retry)
+        self.stretch(self.connect_retry.min(LONGEST_DIAL))
     }
 
     /// The pause before the next dial: it doubles up to the connect retry time.
@@ -95,7 +99,8 @@ mod tests {
             let timing = Timing { passive: false, connect_retry, random };
 
             let patience = timing.dial_patience();
-            prop_assert!((connect_retry..=2 * connect_retry).contains(&patience));
+            let least = connect_retry.min(LONGEST_DIAL);
+            prop_assert!((least..=2 * least).contains(&patience));
             let pause = timing.connect_retry(failures);
             prop_assert!((FIRST_RETRY..=2 * connect_retry).contains(&pause));
             let hold = timing.idle_hold(failures);

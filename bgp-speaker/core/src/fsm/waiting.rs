@@ -36,17 +36,14 @@ impl Fsm {
             }
 
             // Nothing is established, so there is nothing to tell and no need to pause.
-            (W::Idle { .. } | W::Active { .. }, I::Restart(..)) => self.begin(cx, out),
-            (W::Connect { connection, .. }, I::Restart(..)) => {
-                out.push(Output::Close(connection));
+            (_, I::Restart(..)) => {
+                self.hang_up(out);
                 self.begin(cx, out);
             }
-            (W::Idle { .. } | W::Active { .. }, I::Stop(_) | I::Superseded) => self.rest(None),
-            (W::Connect { connection, .. }, I::Stop(_) | I::Superseded) => {
-                out.push(Output::Close(connection));
+            (_, I::Stop(_) | I::Superseded) => {
+                self.hang_up(out);
                 self.rest(None);
             }
-
             // Under way already, or held back; and not yet due.
             (W::Idle { .. } | W::Connect { .. } | W::Active { .. }, I::Start | I::Deadline) => {}
             // Leftovers of a connection that has been closed.
@@ -61,6 +58,11 @@ impl Fsm {
                 | I::Malformed(_),
             ) => {}
         }
+    }
+
+    /// Gives up a dial, if there is one.
+    fn hang_up(&self, out: &mut Vec<Output>) {
+        out.extend(self.connection().map(Output::Close));
     }
 
     /// Dials, or waits for a peer that is to do so.

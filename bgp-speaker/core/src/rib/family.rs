@@ -13,7 +13,6 @@ use super::outbound::Outbound;
 use super::pack::{Group, Packed, Profile, Tables, Wanted};
 use super::paged::Paged;
 use super::prefixes::{PrefixId, Prefixes};
-use super::{Advertised, Route};
 use crate::desired::ExportId;
 use crate::io::ConnectionId;
 
@@ -21,12 +20,12 @@ use crate::io::ConnectionId;
 #[derive(Debug)]
 pub(crate) struct FamilyRib {
     family: Family,
-    prefixes: Prefixes,
-    exports: BTreeMap<ExportId, Export>,
+    pub(super) prefixes: Prefixes,
+    pub(super) exports: BTreeMap<ExportId, Export>,
     /// Adj-RIB-In: each route refers once to its prefix and once to its attributes.
-    inbound: BTreeMap<ConnectionId, Paged<AttrId>>,
-    outbound: BTreeMap<ConnectionId, Outbound>,
-    groups: BTreeMap<u32, Group>,
+    pub(super) inbound: BTreeMap<ConnectionId, Paged<AttrId>>,
+    pub(super) outbound: BTreeMap<ConnectionId, Outbound>,
+    pub(super) groups: BTreeMap<u32, Group>,
     /// Tables that nothing names any more, but whose references are not yet given back.
     dead: VecDeque<Dead>,
 }
@@ -350,82 +349,6 @@ impl FamilyRib {
             }
         }
         budget
-    }
-
-    pub(crate) fn received_count(&self, session: ConnectionId) -> usize {
-        self.inbound.get(&session).map_or(0, Paged::len)
-    }
-
-    pub(crate) fn advertised_count(&self, session: ConnectionId) -> usize {
-        let out = self.outbound.get(&session);
-        out.map_or(0, |out| out.advertised.len())
-    }
-
-    pub(crate) fn prefix_count(&self) -> usize {
-        self.prefixes.len()
-    }
-
-    pub(crate) fn received<'r>(
-        &'r self,
-        attrs: &'r Attrs,
-        session: ConnectionId,
-    ) -> impl Iterator<Item = Route<'r>> {
-        let routes = self.inbound.get(&session).into_iter().flat_map(Paged::iter);
-        routes.filter_map(|(id, attr)| self.route(attrs, id, attr, None))
-    }
-
-    pub(crate) fn exported<'r>(
-        &'r self,
-        attrs: &'r Attrs,
-        export: ExportId,
-    ) -> impl Iterator<Item = Route<'r>> {
-        let table = self.exports.get(&export).into_iter();
-        table.flat_map(move |table| {
-            let routes = table.routes.iter();
-            routes.filter_map(|(id, attr)| self.route(attrs, id, attr, table.since(id)))
-        })
-    }
-
-    /// Routes that changed since they were told are given as they are now; those that are gone
-    /// are left out.
-    pub(crate) fn advertised<'r>(
-        &'r self,
-        attrs: &'r Attrs,
-        session: ConnectionId,
-    ) -> impl Iterator<Item = Advertised> {
-        let out = self.outbound.get(&session).into_iter();
-        out.flat_map(move |out| {
-            let group = self.groups.get(&out.group);
-            let table = group.and_then(|group| self.exports.get(&group.profile.export?));
-            out.advertised.iter().filter_map(move |id| {
-                let (group, table) = (group?, table?);
-                let attr = table.routes.get(id)?;
-                let route = self.route(attrs, id, attr, table.since(id))?;
-                Some(Advertised {
-                    prefix: route.prefix,
-                    next_hop: group.profile.next_hop?,
-                    attributes: group.profile.attributes(route.attributes, route.key),
-                    since: route.since,
-                })
-            })
-        })
-    }
-
-    fn route<'r>(
-        &'r self,
-        attrs: &'r Attrs,
-        id: PrefixId,
-        attr: AttrId,
-        since: Option<Duration>,
-    ) -> Option<Route<'r>> {
-        let set = attrs.get(attr)?;
-        Some(Route {
-            prefix: self.prefixes.get(id)?,
-            next_hop: set.next_hop(),
-            attributes: set.attributes(),
-            key: set.key(),
-            since,
-        })
     }
 }
 

@@ -19,7 +19,9 @@ mod outbound;
 mod pack;
 mod paged;
 mod prefixes;
+mod shown;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bgp_speaker_packet::{
@@ -218,13 +220,13 @@ impl Rib {
         self.of(family).received(&self.attrs, session)
     }
 
-    /// What an export has, in no useful order.
+    /// What several exports have, in no useful order.
     pub(crate) fn exported(
         &self,
-        export: ExportId,
+        exports: &BTreeSet<ExportId>,
         family: Family,
-    ) -> impl Iterator<Item = Route<'_>> {
-        self.of(family).exported(&self.attrs, export)
+    ) -> impl Iterator<Item = Route<'_>> + use<'_> {
+        self.of(family).exported(&self.attrs, exports)
     }
 
     /// What a session has been told, in no useful order.

@@ -294,12 +294,16 @@ mod tests {
             ),
         ];
         for (name, change, expected) in cases {
-            let mut before = Peer::new("10.0.0.1".parse().unwrap());
-            before.families.insert(Family::V4, None);
-            let mut after = before.clone();
+            let (before, mut after) = (settings(), settings());
             change(&mut after);
 
             assert_eq!(cost(&before, &after), expected, "{name}");
         }
+    }
+
+    fn settings() -> Peer {
+        let mut peer = Peer::new("10.0.0.1".parse().unwrap());
+        peer.families.insert(Family::V4, None);
+        peer
     }
 }

@@ -267,8 +267,7 @@ impl Speaker {
         let Some(peer) = self.peers.get_mut(key) else {
             return;
         };
-        let repeated = peer.note_error(now, reason.clone());
-        if repeated && !established {
+        if !peer.note_end(now, established, &reason) {
             return;
         }
         out.push(Action::Notice {

@@ -31,6 +31,8 @@ pub(crate) struct PeerState {
     pub(crate) since: Duration,
     pub(crate) seen: SessionState,
     pub(crate) last_error: Option<LastError>,
+    /// What the last attempt failed for, if no session has been established since.
+    failing: Option<Arc<str>>,
     /// The peer has heard of our restart, and all that we export after it.
     pub(crate) restart_told: bool,
 }
@@ -42,6 +44,8 @@ pub(crate) struct Session {
     pub(crate) dialect: Dialect,
     /// The families whose End-of-RIB the peer has sent.
     pub(crate) end_of_rib: Families,
+    /// UPDATEs with faults that RFC 7606 lets a session outlive.
+    pub(crate) faulty_updates: u64,
     /// The families that have no next hop, so that nothing is advertised.
     pub(crate) blocked: Families,
     /// The shell has been asked to pull, and has not been told that nothing is left.
@@ -58,6 +62,7 @@ impl PeerState {
             since: now,
             seen: SessionState::Idle,
             last_error: None,
+            failing: None,
             restart_told: false,
         }
     }
@@ -90,10 +95,16 @@ impl PeerState {
         }
     }
 
-    /// Remembers why a session or an attempt has ended; whether the one before did so too.
-    pub(crate) fn note_error(&mut self, now: Duration, reason: Arc<str>) -> bool {
-        let last = self.last_error.replace(LastError { at: now, reason });
-        last.map(|it| it.reason) == self.last_error.as_ref().map(|it| it.reason.clone())
+    /// Remembers why a session or an attempt at one has ended; whether that is news: that an
+    /// attempt fails like the one before is none.
+    pub(crate) fn note_end(&mut self, now: Duration, established: bool, reason: &Arc<str>) -> bool {
+        let reason = reason.clone();
+        self.last_error = Some(LastError {
+            at: now,
+            reason: reason.clone(),
+        });
+        let before = std::mem::replace(&mut self.failing, (!established).then_some(reason));
+        established || before != self.failing
     }
 
     /// The main machine waits without a connection.
@@ -127,6 +138,7 @@ impl Session {
                 limit: MessageLimit::Standard,
             },
             end_of_rib: Families::NONE,
+            faulty_updates: 0,
             blocked: Families::NONE,
             pulling: false,
         }

@@ -67,6 +67,7 @@ impl Speaker {
         };
         match update.read(&session.dialect, &mut self.canonical) {
             Ok(reading) => {
+                session.faulty_updates += u64::from(reading.fault.is_some());
                 if let Some(family) = reading.end_of_rib {
                     session.end_of_rib.insert(family);
                 }

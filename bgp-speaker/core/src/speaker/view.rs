@@ -1,5 +1,6 @@
 //! What people are shown.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,6 +57,8 @@ pub struct PeerView<'s> {
     pub since: Duration,
     /// What was agreed on, while established.
     pub session: Option<&'s Negotiated>,
+    /// UPDATEs of this session with faults that cost routes or attributes only (RFC 7606).
+    pub faulty_updates: u64,
     /// What the last session, or attempt at one, ended with.
     pub last_error: Option<&'s LastError>,
     /// Each configured family; the numbers are zero unless established.
@@ -122,26 +125,20 @@ impl Speaker {
         self.instances.get(instance)?.listen_error.as_deref()
     }
 
-    /// What an export has, in no useful order: the Loc-RIB is all exports of an instance's peers.
-    pub fn exported(&self, export: ExportId, family: Family) -> impl Iterator<Item = Route<'_>> {
-        self.rib.exported(export, family)
-    }
-
-    /// The routes an instance has to give in a family, by export and then in no useful order.
+    /// The routes that an instance has for its peers (Loc-RIB), in no useful order: those of all
+    /// its exports. A prefix is given once for each different set of attributes.
     pub fn available(
         &self,
         instance: &InstanceName,
         family: Family,
     ) -> impl Iterator<Item = Route<'_>> {
         let peers = self.instances.get(instance).map(|it| &it.desired.peers);
-        let exports: std::collections::BTreeSet<ExportId> = peers
+        let exports: BTreeSet<ExportId> = peers
             .into_iter()
             .flatten()
             .filter_map(|(_, peer)| *peer.families.get(&family)?)
             .collect();
-        exports
-            .into_iter()
-            .flat_map(move |export| self.rib.exported(export, family))
+        self.rib.exported(&exports, family)
     }
 
     /// What a peer has been told, in no useful order.
@@ -182,6 +179,7 @@ impl Speaker {
             state: peer.state(),
             since: peer.since,
             session: peer.main.established(),
+            faulty_updates: peer.session.as_ref().map_or(0, |it| it.faulty_updates),
             last_error: peer.last_error.as_ref(),
             families: families
                 .map(|&family| self.family_view(peer, family))

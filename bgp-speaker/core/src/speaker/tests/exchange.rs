@@ -309,8 +309,14 @@ fn attributes_too_long_for_a_message_withdraw_the_route() {
 
 #[test]
 fn routes_are_shown_as_each_peer_was_told_them() {
-    let mut world = World::new([("tor", peer("10.0.0.2", 65000, 1))]);
+    let [one, two] = [1, 2].map(|export| peer("10.0.0.2", 65000, export));
+    let mut world = World::new([("tor", one), ("other", two)]);
     announce(&mut world, "192.0.2.1/32", &desired::Attributes::default());
+    world.event(Event::Exports(vec![ExportChange::Announce {
+        export: ExportId(2),
+        prefix: prefix("192.0.2.1/32"),
+        attributes: desired::Attributes::default(),
+    }]));
     world.establish("tor", offer(65000, 2), ends());
     world.drain();
 
@@ -320,10 +326,28 @@ fn routes_are_shown_as_each_peer_was_told_them() {
         .collect();
     let advertised: Vec<_> = world.speaker.advertised(&key("tor"), Family::V4).collect();
 
+    assert_eq!(available.len(), 1);
     assert_eq!(available[0].next_hop, None);
     assert_eq!(available[0].since, Some(world.now));
     assert_eq!(advertised[0].next_hop.to_string(), "10.0.0.1");
     assert_eq!(advertised[0].attributes.as_path, [asn(LOCAL)]);
+}
+
+#[test]
+fn a_faulty_update_withdraws_its_routes_and_the_session_stays() {
+    let mut world = World::new([("tor", peer("10.0.0.2", 65000, 1))]);
+    let connection = world.establish("tor", offer(65000, 2), ends());
+    world.bytes(connection, &theirs(&["203.0.113.0/24"]));
+
+    // RFC 7606 §7.1: an ORIGIN that does not exist.
+    let mut bad = theirs(&["203.0.113.0/24"]);
+    let origin = bad.windows(4).position(|it| it == [0x40, 1, 1, 0]).unwrap();
+    bad[origin + 3] = 9;
+    world.bytes(connection, &bad);
+
+    let view = world.speaker.peers().next().unwrap();
+    assert_eq!(view.state, SessionState::Established);
+    assert_eq!((view.families[0].received, view.faulty_updates), (0, 1));
 }
 
 #[test]
