@@ -1,3 +1,31 @@
-//! The sluice command.
+//! `sluice`: what the agent on this node does, in tables or as one document.
 
-fn main() {}
+mod args;
+mod client;
+mod commands;
+mod output;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::args::Args;
+
+/// The answer is no: invalid manifests, an agent that is not ready, a backend nobody has.
+const NO: u8 = 1;
+/// The agent cannot be asked. (2 is a wrong command line.)
+const UNREACHABLE: u8 = 3;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match commands::run(&args) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(NO),
+        Err(error) => {
+            eprintln!("sluice: {error:#}");
+            let unreachable = error.downcast_ref::<client::Unreachable>().is_some();
+            ExitCode::from(if unreachable { UNREACHABLE } else { NO })
+        }
+    }
+}

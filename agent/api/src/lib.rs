@@ -1,1 +1,36 @@
 //! The local API's requests and answers, shared by the agent and the command line.
+//!
+//! JSON over HTTP on a Unix socket. Every answer is one document; an error is a [`Problem`] with
+//! a status of 4xx (the request is wrong) or 5xx (the agent cannot do it now).
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /v1/status` | [`Status`] |
+//! | `GET /v1/services` | `[`[`Service`]`]` |
+//! | `GET /v1/lb` | [`Lb`]: what the kernel holds |
+//! | `GET /v1/lb/maglev?vip=VIP` | [`Maglev`] |
+//! | `PUT /v1/drains/BACKEND`, `DELETE` | [`Drained`] |
+//! | `GET /v1/bgp/peers` | `[`[`Peer`]`]` |
+//! | `GET /v1/bgp/routes?table=available\|advertised` | `[`[`Route`]`]` |
+//! | `GET /v1/lb-ipam/allocations` | `[`[`Allocation`]`]` |
+//! | `GET /livez`, `GET /readyz` | 200 or 503 with a [`Problem`] |
+
+mod bgp;
+mod lb;
+mod status;
+
+use serde::{Deserialize, Serialize};
+
+pub use bgp::{FamilyRoutes, Peer, Route, SessionState};
+pub use lb::{Counters, Lb, LbBackend, LbService, Maglev, Share, Transitions};
+pub use status::{
+    Allocation, Backend, BackendHealth, BackendState, Bgp, Drained, Interface, KindCount, Refused,
+    Role, Service, Status,
+};
+
+/// Why a request was not done, in words for a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// What is wrong and what to do.
+    pub error: String,
+}

@@ -1,0 +1,51 @@
+# Every task of a developer or a user who builds from source. `make help` lists them.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+TOOLS := $(abspath $(TARGET))/tools
+export PATH := $(TOOLS)/bin:$(PATH)
+# Kernel programs are embedded where this is set; a plain `cargo build` needs no kernel toolchain.
+export SLUICE_BPF := require
+
+BENCH ?= all
+DEMO ?= edge
+KEEP ?=
+
+.PHONY: help setup build demo test bench lint audit fuzz clean
+
+help: ## list the tasks
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: ## install what building and testing need; says what it installs, safe to repeat
+	@scripts/setup
+
+build: setup ## build the release programs and the kernel programs
+	cargo build --release --workspace
+
+demo: build ## the edge node on real traffic, in a lab of network namespaces (KEEP=1 leaves it up)
+	@KEEP="$(KEEP)" $(TARGET)/release/sluice-demo $(DEMO)
+
+test: build ## every test: unit, property, kernel, real routers, end to end
+	cargo xtask deps
+	cargo test --quiet --doc --workspace
+	SLUICE_TEST_REQUIRE=1 cargo nextest run --workspace --config-file .config/nextest.toml
+
+bench: build ## measure (BENCH=xdp|bgp|lb|all); tables, and target/bench/AREA.json
+	@$(TARGET)/release/sluice-bench $(BENCH)
+
+lint: setup ## formatting, clippy and the direction of dependencies
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo xtask deps
+
+audit: setup ## licences, sources and banned crates
+	@scripts/setup cargo-deny
+	cargo deny check bans licenses sources
+
+fuzz: setup ## run every fuzz target for a minute (needs a nightly toolchain)
+	@scripts/fuzz 60
+
+clean: ## remove everything that was built
+	cargo clean

@@ -1,0 +1,176 @@
+//! The agent as a whole, services as they are asked for, and allocations.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use types::{BackendAddr, NodeName, Vip};
+
+/// The agent as a whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// The node.
+    pub node: NodeName,
+    /// The agent's version.
+    pub version: String,
+    /// What the node does.
+    pub role: Role,
+    /// Since the agent's start.
+    pub uptime_secs: u64,
+    /// Whether everything that was asked for is in place.
+    pub ready: bool,
+    /// What is not in place, a sentence each.
+    pub problems: Vec<String>,
+    /// How many objects of each kind are in use.
+    pub objects: Vec<KindCount>,
+    /// Objects and files that were refused; what ran before keeps running.
+    pub refused: Vec<Refused>,
+    /// The interfaces that programs are attached to.
+    pub interfaces: Vec<Interface>,
+    /// BGP in numbers.
+    pub bgp: Bgp,
+    /// Virtual addresses in place and asked for.
+    pub vips_ready: usize,
+    /// See `vips_ready`.
+    pub vips_wanted: usize,
+    /// Stores into kernel tables since the agent's start; zero after a restart that changed nothing.
+    pub stores: u64,
+    /// Backends that the operator has drained.
+    pub drained: Vec<BackendAddr>,
+}
+
+/// What the node does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Balances and announces.
+    Balancer,
+    /// Takes encapsulated packets from balancers.
+    Backend,
+}
+
+/// How many objects of a kind are in use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KindCount {
+    /// The kind.
+    pub kind: String,
+    /// How many.
+    pub count: usize,
+}
+
+/// Something that was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// Where it is, as FILE:LINE, if it is in a file.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub place: Option<String>,
+    /// KIND/NAME, as far as known.
+    pub object: String,
+    /// The field, and why.
+    pub reason: String,
+}
+
+/// An interface that a program is attached to, or should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interface {
+    /// The name.
+    pub name: String,
+    /// `native`, `generic`, `absent` or `refused`.
+    pub mode: String,
+    /// Why it is not attached, or not natively.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+}
+
+/// BGP in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Bgp {
+    /// Configured sessions.
+    pub peers: usize,
+    /// Established sessions.
+    pub established: usize,
+    /// Prefixes ready to be advertised.
+    pub prefixes: usize,
+}
+
+/// A service as it is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Service {
+    /// The namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+    /// What clients dial; empty until addresses are given.
+    pub vips: Vec<Vip>,
+    /// Whether every one of them is in place in the kernel.
+    pub ready: bool,
+    /// Why not, or what else is worth saying.
+    pub notes: Vec<String>,
+    /// The backends, with what is known of them.
+    pub backends: Vec<Backend>,
+}
+
+/// A backend of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backend {
+    /// Its identity.
+    pub address: BackendAddr,
+    /// Its share, relative to the others.
+    pub weight: u16,
+    /// Whether it takes new flows.
+    pub state: BackendState,
+    /// What its checks say.
+    pub health: BackendHealth,
+}
+
+/// Whether a backend takes new flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BackendState {
+    /// Takes new flows.
+    Active,
+    /// Ends: keeps its flows, takes no new ones.
+    Draining,
+    /// Drained by the operator, or of weight zero: keeps its flows, takes no new ones.
+    Maintenance,
+    /// Fails its checks.
+    Quarantined,
+}
+
+/// What a backend's checks say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BackendHealth {
+    /// It answers.
+    Up,
+    /// It does not.
+    Down,
+    /// No result yet.
+    Unknown,
+    /// The service asks for no checks.
+    Unchecked,
+}
+
+/// The operator's word on a backend, as it stands now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drained {
+    /// The backend.
+    pub backend: BackendAddr,
+    /// Whether it is drained now.
+    pub drained: bool,
+    /// Services that have it, as NAMESPACE/NAME.
+    pub services: Vec<String>,
+}
+
+/// The addresses that a service holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Allocation {
+    /// The service's namespace.
+    pub namespace: String,
+    /// The service's name.
+    pub name: String,
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+}

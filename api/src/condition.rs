@@ -1,0 +1,136 @@
+//! Conditions in the shape Kubernetes gives them, and the literal words that users' tools look for.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// A statement about an object, as its status carries it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// What the statement is about; one condition a type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Whether it holds.
+    pub status: Truth,
+    /// One word for programs.
+    #[serde(default)]
+    pub reason: String,
+    /// A sentence for people.
+    #[serde(default)]
+    pub message: String,
+    /// The generation of the object that was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// When `status` last changed. Set by who writes the status, never by a decision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_transition_time: Option<Timestamp>,
+}
+
+/// Whether a condition holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Truth {
+    /// It holds.
+    True,
+    /// It does not.
+    False,
+    /// That cannot be said.
+    Unknown,
+}
+
+/// Types and reasons of conditions on a CiliumLoadBalancerIPPool.
+pub mod pool {
+    /// Whether a block overlaps one of another pool.
+    pub const CONFLICT: &str = "cilium.io/PoolConflict";
+    /// How many addresses there are: a decimal number in the message.
+    pub const IPS_TOTAL: &str = "cilium.io/IPsTotal";
+    /// How many addresses are free: a decimal number in the message.
+    pub const IPS_AVAILABLE: &str = "cilium.io/IPsAvailable";
+    /// How many addresses are given: a decimal number in the message.
+    pub const IPS_USED: &str = "cilium.io/IPsUsed";
+    /// The reason of a conflict.
+    pub const REASON_OVERLAP: &str = "cidr_overlap";
+    /// The reason once there is no conflict.
+    pub const REASON_RESOLVED: &str = "resolved";
+    /// The reason of the counts.
+    pub const REASON_COUNT: &str = "noreason";
+}
+
+/// Types, reasons and messages of conditions on a Service.
+pub mod service {
+    /// Whether LB-IPAM gave what the Service asks for.
+    pub const IPAM_SATISFIED: &str = "cilium.io/IPAMRequestSatisfied";
+    /// Its reason when it did.
+    pub const REASON_SATISFIED: &str = "satisfied";
+    /// No enabled pool matches.
+    pub const REASON_NO_POOL: &str = "no_pool";
+    /// Every matching pool is used up.
+    pub const REASON_OUT_OF_IPS: &str = "out_of_ips";
+    /// The requested address is in a pool that does not want the Service.
+    pub const REASON_POOL_SELECTOR_MISMATCH: &str = "pool_selector_mismatch";
+    /// The requested address is taken.
+    pub const REASON_ALREADY_ALLOCATED: &str = "already_allocated";
+    /// The requested address is taken by a Service that it cannot be shared with.
+    pub const REASON_INCOMPATIBLE: &str = "already_allocated_incompatible_service";
+    /// The message for [`REASON_NO_POOL`].
+    pub const MESSAGE_NO_POOL: &str =
+        "There are no enabled CiliumLoadBalancerIPPools that match this service";
+    /// The message for [`REASON_OUT_OF_IPS`].
+    pub const MESSAGE_OUT_OF_IPS: &str =
+        "All enabled CiliumLoadBalancerIPPools that match this service ran out of allocatable IPs";
+}
+
+/// Types, reasons and messages of conditions on a CiliumBGPClusterConfig.
+pub mod cluster_config {
+    /// Whether no node is selected.
+    pub const NO_MATCHING_NODE: &str = "cilium.io/NoMatchingNode";
+    /// Its reason.
+    pub const REASON_NO_MATCHING_NODE: &str = "NoMatchingNode";
+    /// Its message, whether true or false.
+    pub const MESSAGE_NO_MATCHING_NODE: &str = "No node matches spec.nodeSelector";
+    /// Whether a peer names a CiliumBGPPeerConfig that is not there.
+    pub const MISSING_PEER_CONFIGS: &str = "cilium.io/MissingPeerConfigs";
+    /// Its reason.
+    pub const REASON_MISSING_PEER_CONFIGS: &str = "MissingPeerConfigs";
+    /// Whether a selected node belongs to another CiliumBGPClusterConfig.
+    pub const CONFLICTING: &str = "cilium.io/ConflictingClusterConfig";
+    /// Its reason.
+    pub const REASON_CONFLICTING: &str = "ConflictingClusterConfigs";
+
+    /// The message when peer configs are missing: sorted and without duplicates.
+    #[must_use]
+    pub fn missing_peer_configs(names: &std::collections::BTreeSet<String>) -> String {
+        let names = Vec::from_iter(names.iter().map(String::as_str)).join(" ");
+        format!("Referenced CiliumBGPPeerConfig(s) are missing: [{names}]")
+    }
+
+    /// The message when other configs own selected nodes.
+    #[must_use]
+    pub fn conflicting(names: &std::collections::BTreeSet<String>) -> String {
+        let names = Vec::from_iter(names.iter().map(String::as_str)).join(" ");
+        format!("Selecting the same node(s) with ClusterConfig(s): [{names}]")
+    }
+}
+
+/// Types and reasons of conditions on a CiliumBGPPeerConfig.
+pub mod peer_config {
+    /// Whether `authSecretRef` names a Secret that is not there.
+    pub const MISSING_AUTH_SECRET: &str = "cilium.io/MissingAuthSecret";
+    /// Its reason.
+    pub const REASON_MISSING_AUTH_SECRET: &str = "MissingAuthSecret";
+    /// The reason when the Secret is there and has no key `password`.
+    pub const REASON_MISSING_PASSWORD: &str = "MissingPassword";
+    /// The key of the password in the Secret.
+    pub const PASSWORD: &str = "password";
+}
+
+/// Sluicegate's own conditions, on objects of any kind.
+pub mod own {
+    /// Whether the object has fields that are accepted and not acted upon: they are in the message.
+    pub const NOT_ENFORCED: &str = "sluicegate.io/NotEnforced";
+    /// Its reason.
+    pub const REASON_NOT_ENFORCED: &str = "FieldsNotEnforced";
+    /// Whether backends of the Service cannot be used as they are.
+    pub const UNUSABLE_BACKENDS: &str = "sluicegate.io/UnusableBackends";
+    /// Its reason.
+    pub const REASON_UNUSABLE_BACKENDS: &str = "UnusableBackends";
+}

@@ -1,0 +1,23 @@
+//! Label and annotation keys that have a meaning.
+
+/// A Service's name, to selectors.
+pub const SERVICE_NAME: &str = "io.kubernetes.service.name";
+/// A Service's namespace, to selectors.
+pub const SERVICE_NAMESPACE: &str = "io.kubernetes.service.namespace";
+/// A node's name, to selectors.
+pub const HOSTNAME: &str = "kubernetes.io/hostname";
+/// On an EndpointSlice: which Service it belongs to.
+pub const SLICE_SERVICE: &str = "kubernetes.io/service-name";
+
+/// Addresses that a Service asks for, separated by commas; the newer spelling first.
+pub const LB_IPAM_IPS: [&str; 2] = ["lbipam.cilium.io/ips", "io.cilium/lb-ipam-ips"];
+/// How annotations begin that say which Services share addresses; the newer spelling first.
+pub const LB_IPAM_SHARING_PREFIXES: [&str; 2] =
+    ["lbipam.cilium.io/sharing-", "io.cilium/lb-ipam-sharing-"];
+/// How annotations begin that say how Cilium is to balance a Service.
+pub const CILIUM_SERVICE_PREFIX: &str = "service.cilium.io/";
+
+/// The load balancer class for addresses that BGP announces.
+pub const CLASS_BGP: &str = "io.cilium/bgp-control-plane";
+/// The load balancer class for addresses that ARP and NDP announce.
+pub const CLASS_L2: &str = "io.cilium/l2-announcer";

@@ -1,0 +1,172 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use types::{BackendAddr, Family, Vip};
+
+/// See and steer the Sluicegate agent on this node.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Examples:\n  \
+        sluice status                          is everything in place, and if not, what\n  \
+        sluice service list                    virtual addresses and their backends\n  \
+        sluice lb list                         what the kernel holds\n  \
+        sluice bgp peers                       sessions and route counts\n  \
+        sluice service drain 10.3.0.21:80      no new flows to a backend; its flows stay\n  \
+        sluice manifest check DIR              before you deploy\n\n\
+        Exit status: 0 yes or done, 1 no or refused, 2 wrong usage, 3 the agent cannot be reached."
+)]
+pub(crate) struct Args {
+    /// The agent's socket
+    #[arg(
+        long,
+        global = true,
+        env = "SLUICE_SOCKET",
+        default_value = "/run/sluicegate/agent.sock"
+    )]
+    pub(crate) socket: PathBuf,
+
+    /// How to print
+    #[arg(short, long, global = true, value_enum, default_value = "table")]
+    pub(crate) output: Output,
+
+    /// What to do
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// How to print an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// Columns for a person
+    Table,
+    /// The same with more columns
+    Wide,
+    /// One JSON document
+    Json,
+    /// One YAML document
+    Yaml,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Is everything in place? Exit status 1 if not
+    Status,
+    /// Services: virtual addresses and backends
+    #[command(subcommand)]
+    Service(ServiceCommand),
+    /// The load balancer as the kernel holds it
+    #[command(subcommand)]
+    Lb(LbCommand),
+    /// BGP sessions and routes
+    #[command(subcommand)]
+    Bgp(BgpCommand),
+    /// Address allocations
+    #[command(subcommand)]
+    LbIpam(LbIpamCommand),
+    /// Manifests, without an agent
+    #[command(subcommand)]
+    Manifest(ManifestCommand),
+}
+
+/// `sluice service`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ServiceCommand {
+    /// List services with their addresses and backends
+    List,
+    /// Send no new flows to a backend; the flows it has stay
+    Drain {
+        /// ADDRESS:PORT or [ADDRESS]:PORT
+        backend: BackendAddr,
+    },
+    /// Let a drained backend take new flows again
+    Undrain {
+        /// ADDRESS:PORT or [ADDRESS]:PORT
+        backend: BackendAddr,
+    },
+}
+
+/// `sluice lb`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LbCommand {
+    /// Tables, backends, slots in change and counters, read from the kernel
+    List,
+    /// The lookup table of one virtual address
+    Maglev {
+        /// ADDRESS:PORT/TCP or ADDRESS:PORT/UDP
+        vip: Vip,
+    },
+}
+
+/// `sluice bgp`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BgpCommand {
+    /// Sessions: state, uptime and route counts by family
+    Peers,
+    /// Routes that can be advertised, or are advertised to peers
+    Routes {
+        /// Which table
+        #[arg(value_enum, default_value = "available")]
+        table: RouteTable,
+        /// Which family
+        #[arg(value_parser = family)]
+        family: Option<Family>,
+    },
+}
+
+/// Which routes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RouteTable {
+    /// Every route that can be advertised
+    Available,
+    /// What each peer is sent
+    Advertised,
+}
+
+/// `sluice lb-ipam`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LbIpamCommand {
+    /// Print the allocations as requests, ready to put into the manifests
+    Export,
+}
+
+/// `sluice manifest`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ManifestCommand {
+    /// Check a directory: one line a fault, FILE:LINE: KIND/NAME: FIELD: reason
+    Check {
+        /// The directory, or one file
+        dir: PathBuf,
+    },
+}
+
+fn family(text: &str) -> Result<Family, String> {
+    match text {
+        "ipv4" => Ok(Family::V4),
+        "ipv6" => Ok(Family::V6),
+        other => Err(format!(
+            "\"{other}\" is not a family: expected ipv4 or ipv6"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_backend_without_a_port_is_wrong_usage() {
+        assert!(Args::try_parse_from(["sluice", "service", "drain", "10.0.0.1"]).is_err());
+        assert!(Args::try_parse_from(["sluice", "service", "drain", "10.0.0.1:80"]).is_ok());
+    }
+}

@@ -1,0 +1,212 @@
+//! One Service and its slices, as the balancer's services.
+//!
+//! Backends get packets as clients sent them, so a backend's port is the Service's. A family of
+//! addresses is served by backends of that family, or by those of the other one if there are no slices
+//! of that family: the outer header's family is the backend's own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::num::NonZeroU8;
+
+use api::annotations::{HealthCheck, Probe, WhenEmpty};
+use api::{AddressType, Endpoint, EndpointSlice, Service, ServicePort};
+use types::{BackendAddr, Family, Vip};
+use xdp_l4lb_core::desired::{
+    self as l4lb, Backend, BackendState, Check, CheckKind, ServiceKey, TableSize,
+};
+
+use super::Drained;
+
+/// The statuses that an HTTP check takes for success.
+const SUCCESS: (u16, u16) = (200, 399);
+
+/// What the balancer is told of one Service.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Placed {
+    pub(crate) services: BTreeMap<ServiceKey, l4lb::Service>,
+    /// What cannot be used as it is, for a person to read.
+    pub(crate) remarks: Vec<String>,
+}
+
+/// The endpoints of one family.
+struct Pool<'o> {
+    slices: Vec<&'o EndpointSlice>,
+    drained: &'o BTreeSet<Drained>,
+}
+
+type Backends = BTreeMap<BackendAddr, Backend>;
+
+impl Placed {
+    pub(crate) fn new(
+        service: &Service,
+        slices: &[&EndpointSlice],
+        drained: &BTreeSet<Drained>,
+    ) -> Self {
+        let mut placed = Self::default();
+        let [v4, v6] = Family::BOTH.map(|family| Pool::new(slices, family, drained));
+        // With slices of one family only, all addresses share their backends and so their tables.
+        let pools = match (v4.is_empty(), v6.is_empty()) {
+            (false, false) => vec![(Some(Family::V4), "", v4), (Some(Family::V6), "/ipv6", v6)],
+            (true, false) => vec![(None, "", v6)],
+            (false, true) | (true, true) => vec![(None, "", v4)],
+        };
+        for (family, suffix, pool) in pools {
+            let addresses: BTreeSet<IpAddr> = service
+                .ingress_ips()
+                .filter(|addr| family.is_none_or(|family| family == Family::of(*addr)))
+                .collect();
+            for port in &service.ports {
+                let backends = pool.backends(port, &mut placed.remarks);
+                placed.add(service, port, suffix, &addresses, backends);
+            }
+        }
+        placed.remarks.sort_unstable();
+        placed.remarks.dedup();
+        placed
+    }
+
+    /// The addresses of all frontends.
+    pub(crate) fn addresses(&self) -> BTreeSet<IpAddr> {
+        let services = self.services.values();
+        let vips = services.flat_map(|service| &service.frontends);
+        vips.map(|vip| vip.addr).collect()
+    }
+
+    /// Adds the frontends of a port, to the service of an earlier port if that has the same backends.
+    fn add(
+        &mut self,
+        service: &Service,
+        port: &ServicePort,
+        suffix: &str,
+        addresses: &BTreeSet<IpAddr>,
+        backends: Backends,
+    ) {
+        if addresses.is_empty() {
+            return;
+        }
+        let frontends = addresses.iter().map(|addr| Vip {
+            addr: *addr,
+            port: port.port,
+            protocol: port.protocol,
+        });
+        let mut placed = self.services.values_mut();
+        let same = placed.find(|other| !backends.is_empty() && other.backends == backends);
+        if let Some(other) = same {
+            other.frontends.extend(frontends);
+            return;
+        }
+        let key = ServiceKey {
+            object: service.name().clone(),
+            port: port_key(port, suffix).into(),
+        };
+        let settings = &service.settings;
+        let placed = l4lb::Service {
+            frontends: frontends.collect(),
+            backends,
+            idle: settings.idle_timeout.unwrap_or(l4lb::Service::DEFAULT_IDLE),
+            when_empty: match settings.when_empty {
+                WhenEmpty::Withdraw => l4lb::WhenEmpty::Withdraw,
+                WhenEmpty::Refuse => l4lb::WhenEmpty::Refuse,
+            },
+            table_size: TableSize::Auto,
+            check: settings.health_check.as_ref().map(check),
+            ..l4lb::Service::default()
+        };
+        self.services.insert(key, placed);
+    }
+}
+
+impl<'o> Pool<'o> {
+    fn new(slices: &[&'o EndpointSlice], family: Family, drained: &'o BTreeSet<Drained>) -> Self {
+        let slices = slices.iter().copied().filter(|slice| {
+            slice.address_type == AddressType::Ip(family) && !slice.endpoints.is_empty()
+        });
+        Self {
+            slices: slices.collect(),
+            drained,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.slices.is_empty()
+    }
+
+    /// The backends of one port. An address in several slices counts once, at its best.
+    fn backends(&self, port: &ServicePort, remarks: &mut Vec<String>) -> Backends {
+        let mut backends = Backends::new();
+        let mut has_port = false;
+        for slice in &self.slices {
+            let mut ports = slice.ports.iter();
+            let found = ports.find(|p| p.name == port.name && p.protocol == port.protocol);
+            let Some(found) = found else { continue };
+            has_port = true;
+            if let Some(other) = found.port.filter(|number| *number != port.port) {
+                let (port, slice) = (port.port, &slice.meta.name);
+                remarks.push(format!(
+                    "endpoints of {slice} listen at port {other}, and get packets for port {port} as they are"
+                ));
+            }
+            for endpoint in &slice.endpoints {
+                if let Some((addr, backend)) = self.backend(slice, endpoint, port.port) {
+                    let best = backends.entry(addr).or_insert(backend);
+                    best.state = best.state.min(backend.state);
+                    best.weight = best.weight.max(backend.weight);
+                }
+            }
+        }
+        if !has_port && !self.is_empty() {
+            let (name, number, protocol) = (&port.name, port.port, port.protocol);
+            remarks.push(format!(
+                "no endpoints have a port \"{name}\" of {protocol}, so {number}/{protocol} has no backends"
+            ));
+        }
+        backends
+    }
+
+    fn backend(
+        &self,
+        slice: &EndpointSlice,
+        endpoint: &Endpoint,
+        port: u16,
+    ) -> Option<(BackendAddr, Backend)> {
+        let state = match (endpoint.terminating, endpoint.serving, endpoint.ready) {
+            (false, _, true) => BackendState::Active,
+            (true, true, _) => BackendState::Draining,
+            (false, _, false) | (true, false, _) => return None,
+        };
+        // The other addresses of an endpoint lead to the same place.
+        let addr = *endpoint.addresses.first()?;
+        let drained = [None, Some(port)].map(|port| Drained { addr, port });
+        let is_drained = drained.iter().any(|drained| self.drained.contains(drained));
+        let weight = if is_drained { 0 } else { slice.weight };
+        Some((BackendAddr { addr, port }, Backend { weight, state }))
+    }
+}
+
+/// The port's name, or its number if it has none.
+fn port_key(port: &ServicePort, suffix: &str) -> String {
+    if port.name.is_empty() {
+        format!("{}{suffix}", port.port)
+    } else {
+        format!("{}{suffix}", port.name)
+    }
+}
+
+fn check(check: &HealthCheck) -> Check {
+    let count = |count| NonZeroU8::new(count).unwrap_or(NonZeroU8::MIN);
+    Check {
+        kind: match &check.probe {
+            Probe::Tcp => CheckKind::Tcp,
+            Probe::Http { path } => CheckKind::Http {
+                path: path.as_str().into(),
+                host: None,
+                status: SUCCESS,
+            },
+        },
+        port: check.port,
+        interval: check.interval,
+        timeout: check.timeout,
+        rise: count(check.rise),
+        fall: count(check.fall),
+    }
+}

@@ -1,0 +1,148 @@
+//! The agent under test, and its command line.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::Patience;
+use crate::lab::{Host, Process, built_program};
+
+/// A `sluice-agent` of the lab: its configuration and state stay when its process ends.
+pub struct Agent {
+    host: Host,
+    config: PathBuf,
+    socket: PathBuf,
+    process: Option<Process>,
+}
+
+impl Agent {
+    /// Writes the configuration file; the agent is not running yet. The keys every agent needs
+    /// (socket, state and pin folders of this host) are added to `config`, which is TOML.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn configure(host: &Host, config: &str) -> Result<Self> {
+        let folder = host.folder();
+        let socket = folder.join("agent.sock");
+        let text = format!(
+            "socket = {:?}\nstate-dir = {:?}\nbpf-dir = {:?}\nnode-name = {:?}\n{config}",
+            socket,
+            folder.join("state"),
+            PathBuf::from("/sys/fs/bpf").join(host.name()),
+            host.name(),
+        );
+        let file = folder.join("agent.toml");
+        fs::write(&file, text).with_context(|| format!("writing {}", file.display()))?;
+        Ok(Self {
+            host: host.clone(),
+            config: file,
+            socket,
+            process: None,
+        })
+    }
+
+    /// Starts the agent.
+    ///
+    /// # Errors
+    /// If it is not built or cannot be started.
+    pub fn start(&mut self) -> Result<()> {
+        let program = built_program("sluice-agent")?;
+        let args = ["--config".into(), self.config.clone().into_os_string()];
+        self.process = Some(self.host.spawn("sluice-agent", program, &args)?);
+        Ok(())
+    }
+
+    /// Kills the agent as a crash would.
+    ///
+    /// # Errors
+    /// If it is not running.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process
+            .take()
+            .context("the agent is not running")?
+            .kill()
+    }
+
+    /// Asks the agent to stop and waits for its end.
+    ///
+    /// # Errors
+    /// If it is not running, does not stop, or fails.
+    pub fn stop(&mut self) -> Result<()> {
+        let process = self.process.take().context("the agent is not running")?;
+        let status = process.stop(Patience::START)?;
+        if !status.success() {
+            bail!("the agent on {} ended with {status}", self.host.name());
+        }
+        Ok(())
+    }
+
+    /// Stops the agent's process from running without ending it, or lets it go on.
+    ///
+    /// # Errors
+    /// If it is not running.
+    pub fn freeze(&self, frozen: bool) -> Result<()> {
+        let process = self.process.as_ref().context("the agent is not running")?;
+        process.signal(if frozen {
+            Signal::SIGSTOP
+        } else {
+            Signal::SIGCONT
+        })
+    }
+
+    /// Fails with the end of its log if the agent has ended by itself.
+    ///
+    /// # Errors
+    /// If it is not running.
+    pub fn check_running(&mut self) -> Result<()> {
+        self.process
+            .as_mut()
+            .context("the agent is not running")?
+            .check_running()
+    }
+
+    /// Runs `sluice ARGS` against this agent and returns what it printed.
+    ///
+    /// # Errors
+    /// If the command fails; the error holds its message.
+    pub fn sluice(&self, args: &str) -> Result<String> {
+        let program = built_program("sluice")?;
+        let output = self
+            .host
+            .enter(|| {
+                Command::new(program)
+                    .arg("--socket")
+                    .arg(&self.socket)
+                    .args(args.split(' '))
+                    .output()
+            })
+            .context("starting sluice")?;
+        if !output.status.success() {
+            bail!(
+                "sluice {args}: {}: {}{}",
+                output.status,
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Runs `sluice ARGS -o json` and returns the document.
+    ///
+    /// # Errors
+    /// If the command fails or prints something else.
+    pub fn json(&self, args: &str) -> Result<Value> {
+        let text = self.sluice(&format!("{args} -o json"))?;
+        serde_json::from_str(&text).with_context(|| format!("sluice {args} printed {text:?}"))
+    }
+
+    /// The host it runs on.
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+}

@@ -1,0 +1,144 @@
+//! Running a test or a program again inside namespaces of its own.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use super::Lab;
+
+/// Set inside a lab; its value names what runs there.
+const INSIDE: &str = "SLUICE_LAB";
+
+/// Set inside a lab: the process outside whose namespaces a shell can enter.
+const OUTSIDE: &str = "SLUICE_LAB_PID";
+
+/// Set by `make test`: what cannot run is a failure.
+const REQUIRE: &str = "SLUICE_TEST_REQUIRE";
+
+/// Whether this process is inside a lab already.
+#[must_use]
+pub fn runs_inside() -> bool {
+    std::env::var_os(INSIDE).is_some()
+}
+
+/// The command that opens a shell inside this lab, for a person outside.
+#[must_use]
+pub fn enter_command() -> String {
+    let outside = std::env::var(OUTSIDE).unwrap_or_default();
+    format!("nsenter --target {outside} --mount --net")
+}
+
+/// Runs the calling test's body in a lab.
+///
+/// The test program executes itself again, for this one test, in new PID, mount and network
+/// namespaces. Without root the test is skipped with a message, or fails where `make test` asked
+/// for everything.
+///
+/// # Panics
+/// If the body fails: this is the test's verdict.
+pub fn run<F>(body: F)
+where
+    F: FnOnce(&Lab) -> Result<()>,
+{
+    if runs_inside() {
+        let outcome = Lab::prepare().and_then(|lab| {
+            let outcome = body(&lab);
+            if outcome.is_err() {
+                report(&lab);
+            }
+            outcome
+        });
+        if let Err(error) = outcome {
+            panic!("{error:?}");
+        }
+        return;
+    }
+    if !nix::unistd::geteuid().is_root() {
+        assert!(
+            std::env::var_os(REQUIRE).is_none(),
+            "needs root, and make test allows no skips"
+        );
+        println!("SKIPPED: needs root (network namespaces)");
+        return;
+    }
+    let test = test_name(std::any::type_name::<F>());
+    let status = enter(&[test, "--exact", "--nocapture"], test);
+    match status {
+        Ok(0) => {}
+        Ok(code) => panic!("the lab of {test} ended with status {code}"),
+        Err(error) => panic!("{error:?}"),
+    }
+}
+
+/// Runs this program again, with the same arguments, in a lab; returns its exit status.
+///
+/// # Errors
+/// If the namespaces cannot be made.
+pub fn run_program(body: impl FnOnce(&Lab) -> Result<u8>) -> Result<u8> {
+    if runs_inside() {
+        return body(&Lab::prepare()?);
+    }
+    if !nix::unistd::geteuid().is_root() {
+        bail!("the lab needs root: it makes network namespaces and loads kernel programs");
+    }
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    enter(&args, "program")
+}
+
+/// `setpriv` ends the lab's first process with this one, and `unshare` ends the lab with it.
+fn enter(args: &[&str], name: &str) -> Result<u8> {
+    let own = std::env::current_exe().context("finding this program")?;
+    let status = Command::new("setpriv")
+        .args([
+            "--pdeathsig",
+            "KILL",
+            "unshare",
+            "--mount",
+            "--net",
+            "--pid",
+            "--fork",
+        ])
+        .args(["--kill-child=KILL", "--mount-proc", "--"])
+        .arg(own)
+        .args(args)
+        .env(INSIDE, name)
+        .status()
+        .context("starting setpriv and unshare (Debian's util-linux)")?;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Ok(u8::try_from(code).unwrap_or(u8::MAX)),
+        (None, signal) => bail!("the lab was ended by signal {}", signal.unwrap_or(0)),
+    }
+}
+
+/// `crate::a::b::{{closure}}` is the type of a closure in the test `a::b`.
+fn test_name(closure: &str) -> &str {
+    let path = closure.split_once("::").map_or(closure, |(_, path)| path);
+    path.split("::{{closure}}").next().unwrap_or(path)
+}
+
+/// What a failed lab leaves for the reader: the last lines of every log.
+fn report(lab: &Lab) {
+    for host in lab.hosts() {
+        for (name, log) in host.logs() {
+            let end = super::tail(&log, 40);
+            if !end.is_empty() {
+                eprintln!("--- {} {name}\n{end}", host.name());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_closure_names_the_test_it_is_in() {
+        assert_eq!(
+            test_name("lab::edge::the_demo_runs::{{closure}}"),
+            "edge::the_demo_runs"
+        );
+    }
+}

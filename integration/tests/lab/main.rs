@@ -1,0 +1,3 @@
+//! Everything that runs in the lab, in one binary. Each test says in one sentence what it proves.
+
+mod network;

@@ -1,0 +1,246 @@
+//! What the allocator is told: pools, and the services that want addresses from them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use types::{Family, ObjectName, Prefix};
+
+use crate::selector::Selector;
+use crate::span::Span;
+
+/// A pool of addresses. Its name is its key in a [`Delta`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Seconds since the Unix epoch, from `metadata.creationTimestamp`; 0 where the source has none.
+    /// Of two pools that overlap the younger one conflicts; where both are equally old, the later name.
+    pub created: u64,
+    /// In the order of the manifest, which is the order in which they are used.
+    pub blocks: Vec<Block>,
+    /// The services that may take addresses. The default selects every service.
+    pub selector: Selector,
+    /// Whether the first and last address of a CIDR block are given too (the default is yes).
+    pub allow_first_last: bool,
+    /// A disabled pool keeps what was given and gives nothing new.
+    pub disabled: bool,
+}
+
+/// One part of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Block {
+    /// `cidr`: the addresses of a prefix.
+    Cidr(Prefix),
+    /// `start` and `stop`: the addresses from one to another.
+    Range(Range),
+}
+
+/// The addresses from `start` to `stop`, both included: one family, `start` not after `stop`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Range {
+    start: IpAddr,
+    stop: IpAddr,
+}
+
+/// Why two addresses are not a range.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadRange {
+    /// An IPv4 and an IPv6 address.
+    #[error("start {start} and stop {stop} are not of one family")]
+    Families {
+        /// What was given.
+        start: IpAddr,
+        /// What was given.
+        stop: IpAddr,
+    },
+    /// The wrong way round.
+    #[error("start {start} is after stop {stop}")]
+    Order {
+        /// What was given.
+        start: IpAddr,
+        /// What was given.
+        stop: IpAddr,
+    },
+}
+
+/// A service of type LoadBalancer whose address is the allocator's to give.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Request {
+    /// The labels that pools select by.
+    pub labels: BTreeMap<Arc<str>, Arc<str>>,
+    /// The families to allocate. Plays no part if `requested` is not empty.
+    pub families: Families,
+    /// `spec.loadBalancerIP` and the annotation `lbipam.cilium.io/ips`: these addresses and no others.
+    pub requested: Vec<IpAddr>,
+    /// The addresses of `status.loadBalancer.ingress` as the source shows them.
+    pub current: Vec<IpAddr>,
+}
+
+/// `spec.ipFamilies` and `spec.ipFamilyPolicy`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Families {
+    /// In the order of the manifest; may be empty.
+    pub order: Vec<Family>,
+    /// How many of them are wanted.
+    pub policy: FamilyPolicy,
+}
+
+/// `spec.ipFamilyPolicy`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FamilyPolicy {
+    /// The first of `ipFamilies`; if none is given, IPv4 if that is enabled, else IPv6.
+    #[default]
+    SingleStack,
+    /// Those of `ipFamilies` that are enabled.
+    PreferDualStack,
+    /// Both, and it is a fault if one is not enabled.
+    RequireDualStack,
+}
+
+/// What a source says about a Service object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// It wants addresses.
+    Request(Request),
+    /// Its addresses are not the allocator's business: another type or another class.
+    Foreign {
+        /// The addresses of `status.loadBalancer.ingress`.
+        current: Vec<IpAddr>,
+        /// Whether its status carries the allocator's condition, so that it was the allocator's once.
+        marked: bool,
+    },
+    /// It exists and cannot be read, and no good version of it is known. It keeps its addresses, and
+    /// nothing is written to it.
+    Unreadable {
+        /// The addresses of `status.loadBalancer.ingress`.
+        current: Vec<IpAddr>,
+    },
+}
+
+/// How much of the desired state is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Inputs {
+    /// Pools or services are not all listed yet: nothing is decided.
+    #[default]
+    Incomplete,
+    /// All listed, but some pool was refused and no good version of it is known: nothing is taken away.
+    Faulty,
+    /// All listed and valid.
+    Complete,
+}
+
+/// What differs since the last one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Delta {
+    /// Pools by name; `None` if it is gone.
+    pub pools: BTreeMap<ObjectName, Option<Pool>>,
+    /// Services by namespace and name; `None` if the object is gone.
+    pub services: BTreeMap<ObjectName, Option<Service>>,
+    /// How much is known from now on; `None` if that has not changed.
+    pub inputs: Option<Inputs>,
+}
+
+impl Block {
+    /// All its addresses.
+    pub(crate) fn span(&self) -> Span {
+        match self {
+            Self::Cidr(prefix) => Span::new(prefix.addr(), prefix.last()),
+            Self::Range(range) => Span::new(range.start, range.stop),
+        }
+    }
+
+    /// The addresses that may be given.
+    pub(crate) fn usable(&self, allow_first_last: bool) -> Span {
+        let span = self.span();
+        match self {
+            Self::Cidr(prefix)
+                if !allow_first_last && prefix.family().bits() - prefix.len() > 1 =>
+            {
+                span.without_ends()
+            }
+            Self::Cidr(_) | Self::Range(_) => span,
+        }
+    }
+}
+
+impl Range {
+    /// The addresses from `start` to `stop`.
+    ///
+    /// # Errors
+    /// If they are not of one family, or `start` is after `stop`.
+    pub fn new(start: IpAddr, stop: IpAddr) -> Result<Self, BadRange> {
+        if Family::of(start) != Family::of(stop) {
+            Err(BadRange::Families { start, stop })
+        } else if start > stop {
+            Err(BadRange::Order { start, stop })
+        } else {
+            Ok(Self { start, stop })
+        }
+    }
+
+    /// A block with a `start` and no `stop` is one address.
+    #[must_use]
+    pub const fn single(addr: IpAddr) -> Self {
+        Self {
+            start: addr,
+            stop: addr,
+        }
+    }
+
+    /// The first address.
+    #[must_use]
+    pub const fn start(&self) -> IpAddr {
+        self.start
+    }
+
+    /// The last address.
+    #[must_use]
+    pub const fn stop(&self) -> IpAddr {
+        self.stop
+    }
+}
+
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} - {}", self.start, self.stop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_of_one_family_and_in_order() {
+        let v4 = |text: &str| text.parse::<IpAddr>().unwrap();
+
+        assert!(Range::new(v4("10.0.0.1"), v4("10.0.0.1")).is_ok());
+        assert_eq!(
+            Range::new(v4("10.0.0.2"), v4("10.0.0.1"))
+                .unwrap_err()
+                .to_string(),
+            "start 10.0.0.2 is after stop 10.0.0.1"
+        );
+        assert_eq!(
+            Range::new(v4("10.0.0.2"), v4("::1"))
+                .unwrap_err()
+                .to_string(),
+            "start 10.0.0.2 and stop ::1 are not of one family"
+        );
+    }
+
+    #[test]
+    fn first_and_last_are_kept_back_only_where_a_prefix_has_more_than_two() {
+        let usable = |text: &str| {
+            let span = Block::Cidr(text.parse().unwrap()).usable(false);
+            Range::from(span).to_string()
+        };
+
+        assert_eq!(usable("10.0.0.0/30"), "10.0.0.1 - 10.0.0.2");
+        assert_eq!(usable("10.0.0.0/31"), "10.0.0.0 - 10.0.0.1");
+        assert_eq!(usable("10.0.0.0/32"), "10.0.0.0 - 10.0.0.0");
+        assert_eq!(usable("2001:db8::/126"), "2001:db8::1 - 2001:db8::2");
+        assert_eq!(usable("2001:db8::/127"), "2001:db8:: - 2001:db8::1");
+        assert_eq!(usable("2001:db8::/128"), "2001:db8:: - 2001:db8::");
+    }
+}
