@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bgp_speaker_core::desired::{Instance, InstanceName};
+use bgp_speaker_core::desired::{ExportChange, Instance, InstanceName};
 use bgp_speaker_core::{Action, ConnectionId, Dial, Event, Notice, PeerKey, Speaker, Start};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
@@ -23,6 +23,8 @@ use crate::{sockets, view};
 /// How many routes the core works on before the loop looks around again: a fraction of a
 /// millisecond's work.
 const WORK_STEP: usize = 512;
+/// How many changes of exports the core takes before the loop looks around again.
+const EXPORT_STEP: usize = 1024;
 
 pub(crate) struct Driver {
     pub(crate) core: Speaker,
@@ -35,6 +37,8 @@ pub(crate) struct Driver {
     pub(crate) turn: Turn,
     /// No more commands are taken: the loop ends when all last words are said.
     pub(crate) ending: bool,
+    /// Changes of exports that the core has not been told. No command is taken before it has.
+    pub(crate) backlog: std::vec::IntoIter<ExportChange>,
     /// How many connections have been accepted.
     accepted: u64,
     instances: BTreeSet<InstanceName>,
@@ -55,6 +59,7 @@ impl Driver {
             alarm: Alarm::new(),
             turn: Turn::default(),
             ending: false,
+            backlog: Vec::new().into_iter(),
             accepted: 0,
             instances: BTreeSet::new(),
             todo: VecDeque::new(),
@@ -65,7 +70,7 @@ impl Driver {
     pub(crate) async fn run(mut self) {
         let mut work_left = false;
         while !(self.ending && self.linger.is_empty()) {
-            let woken = self.wait(work_left).await;
+            let woken = self.wait(work_left || self.is_behind()).await;
             if self.handle(woken) {
                 work_left = true;
             } else {
@@ -73,12 +78,26 @@ impl Driver {
                 // Sockets are looked at only when the runtime has its turn.
                 tokio::task::yield_now().await;
             }
+            self.catch_up();
         }
         // Whoever waits for the end sees sockets closed.
         self.connections.clear();
         for ended in self.ended.drain(..) {
             // Nobody waits any more: that is their right.
             let _unheard = ended.send(());
+        }
+    }
+
+    /// Whether there are changes that the core has not been told.
+    pub(crate) fn is_behind(&self) -> bool {
+        !self.backlog.as_slice().is_empty()
+    }
+
+    /// Tells the core a part of the changes, so that a million of them delays nothing else.
+    fn catch_up(&mut self) {
+        let step: Vec<ExportChange> = self.backlog.by_ref().take(EXPORT_STEP).collect();
+        if !step.is_empty() {
+            self.event(Event::Exports(step));
         }
     }
 
@@ -104,7 +123,7 @@ impl Driver {
         // Who asked and is gone needs no answer.
         match command {
             Command::Instances(instances) => self.update(instances),
-            Command::Exports(changes) => self.event(Event::Exports(changes)),
+            Command::Exports(changes) => self.backlog = changes.into_iter(),
             Command::Ready => self.event(Event::Ready),
             Command::Peers(answer) => {
                 drop(answer.send(view::peers(&self.core, boot_time())));

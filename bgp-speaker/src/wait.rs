@@ -119,6 +119,7 @@ impl Driver {
             return Poll::Ready(Woken::Deadline);
         }
         if !self.ending
+            && !self.is_behind()
             && let Poll::Ready(command) = self.commands.poll_recv(cx)
         {
             return Poll::Ready(Woken::Command(command));

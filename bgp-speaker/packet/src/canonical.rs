@@ -132,8 +132,10 @@ impl<'a> Reader<'a, '_> {
     fn attribute(&mut self, raw: RawAttribute<'a>) -> Result<(), UpdateError> {
         match raw.code.category() {
             Some(category) if category == raw.flags.category() => self.known(raw),
-            // RFC 7606 §3 (c), and §7.7 for the attributes that are not worth a withdrawal.
+            // Departs from RFC 7606 §3 (c): where any other fault of an attribute costs that attribute
+            // alone, its flags do not cost more.
             Some(_) if is_dispensable(raw.code) => self.discard(raw, FaultReason::Flags),
+            // RFC 7606 §3 (c).
             Some(_) => self.withdraw(raw, FaultReason::Flags),
             None if !raw.flags.is_optional() => {
                 return Err(UpdateError::UnrecognizedWellKnown(raw.whole.to_vec()));

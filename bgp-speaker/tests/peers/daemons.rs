@@ -130,12 +130,25 @@ impl Daemon {
         }
     }
 
+    /// How many routes, or UPDATEs, it says have come from us.
+    pub(crate) fn updates_received(self, lab: &Lab) -> u32 {
+        let (label, column) = match self {
+            Self::Bird => ("Import updates:", 0),
+            Self::Frr | Self::Gobgp => ("Updates:", 1),
+        };
+        self.peer(lab)
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix(label))
+            .filter_map(|numbers| numbers.split_whitespace().nth(column)?.parse::<u32>().ok())
+            .sum()
+    }
+
     /// Asks us for all routes again.
     pub(crate) fn refresh(self, lab: &Lab) {
         match self {
             Self::Bird => drop(birdc(lab, &["reload", "in", "edge"])),
             Self::Frr => drop(vtysh(lab, "clear bgp * in")),
-            Self::Gobgp => drop(gobgp(lab, &["neighbor", "all", "softresetin"])),
+            Self::Gobgp => panic!("GoBGP never asks"),
         }
     }
 }

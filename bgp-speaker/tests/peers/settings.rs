@@ -1,5 +1,6 @@
 //! Passwords, AS numbers, who dials: what must match and what happens if it does not.
 
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use bgp_speaker_core::SessionState;
@@ -192,6 +193,86 @@ fn a_port_is_open_only_if_there_is_one_to_listen_on() {
             Err(String::new())
         }
     });
+}
+
+#[test]
+fn packets_are_network_control_and_go_no_further_than_configured() {
+    for (over, class, limit, hops) in [
+        (Over::V4, "tos 0xc0,", "ttl", 1),
+        (Over::V4, "tos 0xc0,", "ttl", 7),
+        (Over::V6, "class 0xc0,", "hlim", 1),
+        (Over::V6, "class 0xc0,", "hlim", 7),
+    ] {
+        let Some(mut lab) = Lab::new(&["tcpdump"]) else {
+            return;
+        };
+        let filter = format!("src {} and tcp port 179", over.ours());
+        lab.start("tcpdump", &["-lnvi", "eth0", &filter]);
+        let log = || std::fs::read_to_string(lab.path("log0")).unwrap_or_default();
+        until("tcpdump listens", || {
+            if log().contains("listening") {
+                Ok(())
+            } else {
+                Err(log())
+            }
+        });
+        let mut theirs = peer(over.theirs());
+        theirs.ebgp_multihop = hops;
+
+        let _ours = lab.speaker(false, instance(theirs));
+
+        let limit = format!("{limit} {hops},");
+        until(&limit, || match log() {
+            text if text.contains(class) && text.contains(&limit) => Ok(()),
+            text => Err(text),
+        });
+    }
+}
+
+#[test]
+fn a_speaker_with_nothing_to_do_sleeps() {
+    let Some(mut lab) = Lab::new(Daemon::Bird.needs()) else {
+        return;
+    };
+    Daemon::Bird.start(&mut lab, Settings::over(Over::V4));
+    let ours = lab.speaker(false, instance(peer(Over::V4.theirs())));
+    ours.until_established();
+    Daemon::Bird.until_route(&lab, "192.0.2.1/32");
+    let before = wake_ups(&lab);
+
+    for_a_while("it is established", Duration::from_secs(2), || {
+        ours.peer().uptime.is_some()
+    });
+
+    // The questions above are 20; a loop that spins wakes up without end but never sleeps, and
+    // one that polls does so thousands of times.
+    let after = wake_ups(&lab);
+    assert!(after.0 - before.0 < 500, "{before:?} {after:?}");
+    assert!(after.1 - before.1 < 50, "{before:?} {after:?}");
+}
+
+/// How often the speaker's thread has gone to sleep, and the hundredths of a second it has run.
+fn wake_ups(lab: &Lab) -> (u64, u64) {
+    let home = std::fs::metadata(format!("/run/netns/{}", lab.ours)).unwrap();
+    let mut threads = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let thread = threads
+        .find(|thread| {
+            std::fs::metadata(thread.path().join("ns/net"))
+                .is_ok_and(|it| (it.dev(), it.ino()) == (home.dev(), home.ino()))
+        })
+        .unwrap()
+        .path();
+    let status = std::fs::read_to_string(thread.join("status")).unwrap();
+    let sleeps = status
+        .lines()
+        .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))
+        .unwrap();
+    let stat = std::fs::read_to_string(thread.join("stat")).unwrap();
+    let ran = stat.split(' ').skip(13).take(2);
+    (
+        sleeps.trim().parse().unwrap(),
+        ran.map(|it| it.parse::<u64>().unwrap()).sum(),
+    )
 }
 
 fn with_password(daemon: Daemon, over: Over, ours: &str) -> Option<(Lab, Ours)> {
