@@ -1,44 +1,44 @@
 //! The configuration file: TOML, unknown keys refused, every value checked before anything starts.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use agent_api::Role;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
-use types::{Family, NodeName, Prefix, RouterId};
+use types::{NodeName, Prefix, RouterId};
 
 /// What the agent does on this node.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
+pub(crate) struct Config {
     /// This node's name, as in Node objects.
-    pub node: NodeName,
+    pub(crate) node: NodeName,
     /// Where the local API listens.
-    pub socket: PathBuf,
+    pub(crate) socket: PathBuf,
     /// The pins of programs, maps and links.
-    pub bpf_dir: PathBuf,
+    pub(crate) bpf_dir: PathBuf,
     /// Where Prometheus metrics are served, if at all.
-    pub metrics: Option<SocketAddr>,
+    pub(crate) metrics: Option<SocketAddr>,
     /// How to log.
-    pub log: Log,
+    pub(crate) log: Log,
     /// What the node does, with that role's settings.
-    pub role: RoleConfig,
+    pub(crate) role: RoleConfig,
 }
 
 /// How to log.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
-pub struct Log {
+pub(crate) struct Log {
     /// A level, or a filter such as `info,bgp_speaker=debug`.
-    pub level: String,
+    pub(crate) level: String,
     /// Text for a terminal or JSON for a collector.
-    pub format: LogFormat,
+    pub(crate) format: LogFormat,
 }
 
 /// Text for a terminal or JSON for a collector.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// One line a message.
     #[default]
     Text,
@@ -48,7 +48,7 @@ pub enum LogFormat {
 
 /// A role with its settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RoleConfig {
+pub(crate) enum RoleConfig {
     /// Balances and announces.
     Balancer(Balancer),
     /// Takes encapsulated packets from balancers.
@@ -57,29 +57,29 @@ pub enum RoleConfig {
 
 /// The settings of a balancer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Balancer {
+pub(crate) struct Balancer {
     /// The directory of manifests.
-    pub manifests: PathBuf,
+    pub(crate) manifests: PathBuf,
     /// Allocations and statuses.
-    pub state_dir: PathBuf,
+    pub(crate) state_dir: PathBuf,
     /// Where client traffic comes in.
-    pub interfaces: Vec<String>,
+    pub(crate) interfaces: Vec<String>,
     /// Native, generic, or native where the driver has it.
-    pub xdp: XdpMode,
+    pub(crate) xdp: XdpMode,
     /// The source of encapsulated IPv4 packets: the prefix plus the flow's hash.
-    pub outer_v4: Prefix,
+    pub(crate) outer_v4: (Ipv4Addr, u8),
     /// The source of encapsulated IPv6 packets: the prefix plus the flow's hash.
-    pub outer_v6: Prefix,
+    pub(crate) outer_v6: Ipv6Addr,
     /// Table sizes.
-    pub tables: Tables,
+    pub(crate) tables: Tables,
     /// The BGP identifier; the node's IPv4 address where it is not given.
-    pub router_id: Option<RouterId>,
+    pub(crate) router_id: Option<RouterId>,
 }
 
 /// How programs are attached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum XdpMode {
+pub(crate) enum XdpMode {
     /// Native where the driver has it, generic else.
     #[default]
     Auto,
@@ -92,26 +92,26 @@ pub enum XdpMode {
 /// How large the kernel's tables are; fixed when they are first made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
-pub struct Tables {
+pub(crate) struct Tables {
     /// Service records: one for each address and one for each address, port and protocol.
-    pub services: u32,
+    pub(crate) services: u32,
     /// Slots of all services together.
-    pub slots: u32,
+    pub(crate) slots: u32,
     /// Memberships of backends in services.
-    pub backends: u32,
+    pub(crate) backends: u32,
     /// Flows that can be remembered while their slots are in change.
-    pub flows: u32,
+    pub(crate) flows: u32,
 }
 
 /// The settings of a backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Backend {
+pub(crate) struct Backend {
     /// Where encapsulated packets come in.
-    pub interfaces: Vec<String>,
+    pub(crate) interfaces: Vec<String>,
     /// The outer sources of trusted balancers.
-    pub balancers: Vec<Prefix>,
+    pub(crate) balancers: Vec<Prefix>,
     /// The virtual addresses that this host serves.
-    pub vips: Vec<IpAddr>,
+    pub(crate) vips: Vec<IpAddr>,
 }
 
 #[derive(Deserialize)]
@@ -167,7 +167,7 @@ impl Config {
     ///
     /// # Errors
     /// Names the file, the line or key, and the reason.
-    pub fn read(path: &Path) -> Result<Self> {
+    pub(crate) fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("reading the configuration {}", path.display()))?;
         Self::parse(&text).with_context(|| format!("in the configuration {}", path.display()))
@@ -181,8 +181,8 @@ impl Config {
                 state_dir: raw.state_dir,
                 interfaces: interfaces("balancer", balancer.interfaces)?,
                 xdp: balancer.xdp,
-                outer_v4: outer("ipv4", balancer.outer_source_ipv4, Family::V4, 31)?,
-                outer_v6: outer("ipv6", balancer.outer_source_ipv6, Family::V6, 64)?,
+                outer_v4: outer_v4(balancer.outer_source_ipv4)?,
+                outer_v6: outer_v6(balancer.outer_source_ipv6)?,
                 tables: balancer.tables.checked()?,
                 router_id: raw.bgp.router_id.map(RouterId::try_from).transpose()?,
             }),
@@ -213,15 +213,6 @@ impl Config {
             role,
         })
     }
-
-    /// The role without its settings.
-    #[must_use]
-    pub const fn role(&self) -> Role {
-        match self.role {
-            RoleConfig::Balancer(_) => Role::Balancer,
-            RoleConfig::Backend(_) => Role::Backend,
-        }
-    }
 }
 
 impl Default for Log {
@@ -239,7 +230,7 @@ impl Default for Tables {
             services: 1 << 17,
             slots: 1 << 22,
             backends: 1 << 17,
-            flows: 1 << 20,
+            flows: 1 << 18,
         }
     }
 }
@@ -275,13 +266,24 @@ fn interfaces(section: &str, names: Vec<String>) -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn outer(key: &str, prefix: Prefix, family: Family, longest: u8) -> Result<Prefix> {
-    ensure!(
-        prefix.family() == family && prefix.len() <= longest,
-        "balancer.outer-source-{key}: {prefix} leaves no room for the flow's hash: expected an \
-         {family} prefix of at most {longest} bits"
-    );
-    Ok(prefix)
+fn outer_v4(prefix: Prefix) -> Result<(Ipv4Addr, u8)> {
+    match prefix.addr() {
+        IpAddr::V4(addr) if prefix.len() <= 31 => Ok((addr, prefix.len())),
+        IpAddr::V4(_) | IpAddr::V6(_) => bail!(
+            "balancer.outer-source-ipv4: {prefix} leaves no room for the flow's hash: expected an \
+             IPv4 prefix of at most 31 bits"
+        ),
+    }
+}
+
+fn outer_v6(prefix: Prefix) -> Result<Ipv6Addr> {
+    match prefix.addr() {
+        IpAddr::V6(addr) if prefix.len() <= 64 => Ok(addr),
+        IpAddr::V4(_) | IpAddr::V6(_) => bail!(
+            "balancer.outer-source-ipv6: {prefix} leaves no room for the flow's hash: expected an \
+             IPv6 prefix of at most 64 bits"
+        ),
+    }
 }
 
 fn node_name(given: Option<String>) -> Result<NodeName> {
@@ -327,7 +329,7 @@ mod tests {
     fn a_balancer_needs_interfaces_and_outer_sources() {
         let config = Config::parse(BALANCER).unwrap();
 
-        assert_eq!(config.role(), Role::Balancer);
+        assert!(matches!(config.role, RoleConfig::Balancer(_)));
         assert_eq!(config.socket, Path::new("/run/sluicegate/agent.sock"));
         for line in ["interfaces", "outer-source-ipv4", "outer-source-ipv6"] {
             let without: String = BALANCER

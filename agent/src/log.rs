@@ -9,7 +9,7 @@ use crate::config::{Log, LogFormat};
 ///
 /// # Errors
 /// If the filter is not one, or logging was started already.
-pub fn start(log: &Log) -> Result<()> {
+pub(crate) fn start(log: &Log) -> Result<()> {
     let filter = EnvFilter::try_new(&log.level)
         .with_context(|| format!("log.level: \"{}\" is not a filter", log.level))?;
     let builder = tracing_subscriber::fmt()

@@ -1,7 +1,67 @@
-//! The per-node daemon.
+//! The per-node daemon: reads its configuration, starts what its role needs, and waits.
 
+mod backend;
+mod balancer;
 mod config;
 mod http;
 mod log;
+mod stop;
 
-fn main() {}
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::Parser;
+
+use crate::config::{Config, RoleConfig};
+
+/// The Sluicegate agent: balances and announces virtual addresses, or serves as a backend.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "The configuration is one TOML file; docs/standalone.md names every key.\n\
+        SIGTERM stops the agent and leaves traffic flowing: what is in the kernel stays, and \
+        routers keep its routes until it is back (BGP graceful restart)."
+)]
+struct Args {
+    /// The configuration file
+    #[arg(long, default_value = "/etc/sluicegate/agent.toml")]
+    config: PathBuf,
+
+    /// Check the configuration and end
+    #[arg(long)]
+    check: bool,
+}
+
+fn main() -> ExitCode {
+    match start(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sluice-agent: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(args: &Args) -> Result<()> {
+    let config = Config::read(&args.config)?;
+    if args.check {
+        println!("{} is valid", args.config.display());
+        return Ok(());
+    }
+    log::start(&config.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("starting the runtime")?;
+    let outcome = runtime.block_on(async {
+        match &config.role {
+            RoleConfig::Balancer(own) => balancer::run(&config, own).await,
+            RoleConfig::Backend(own) => backend::run(&config, own).await,
+        }
+    });
+    // Blocking reads of tables may still be under way; nothing waits for them.
+    runtime.shutdown_background();
+    outcome
+}

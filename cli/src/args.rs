@@ -18,7 +18,7 @@ use types::{BackendAddr, Family, Vip};
         sluice manifest check DIR              before you deploy\n\n\
         Exit status: 0 yes or done, 1 no or refused, 2 wrong usage, 3 the agent cannot be reached."
 )]
-pub struct Args {
+pub(crate) struct Args {
     /// The agent's socket
     #[arg(
         long,
@@ -26,20 +26,20 @@ pub struct Args {
         env = "SLUICE_SOCKET",
         default_value = "/run/sluicegate/agent.sock"
     )]
-    pub socket: PathBuf,
+    pub(crate) socket: PathBuf,
 
     /// How to print
     #[arg(short, long, global = true, value_enum, default_value = "table")]
-    pub output: Output,
+    pub(crate) output: Output,
 
     /// What to do
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 /// How to print an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Output {
+pub(crate) enum Output {
     /// Columns for a person
     Table,
     /// The same with more columns
@@ -52,7 +52,7 @@ pub enum Output {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Is everything in place? Exit status 1 if not
     Status,
     /// Services: virtual addresses and backends
@@ -74,7 +74,7 @@ pub enum Command {
 
 /// `sluice service`.
 #[derive(Debug, Subcommand)]
-pub enum ServiceCommand {
+pub(crate) enum ServiceCommand {
     /// List services with their addresses and backends
     List,
     /// Send no new flows to a backend; the flows it has stay
@@ -91,7 +91,7 @@ pub enum ServiceCommand {
 
 /// `sluice lb`.
 #[derive(Debug, Subcommand)]
-pub enum LbCommand {
+pub(crate) enum LbCommand {
     /// Tables, backends, slots in change and counters, read from the kernel
     List,
     /// The lookup table of one virtual address
@@ -103,7 +103,7 @@ pub enum LbCommand {
 
 /// `sluice bgp`.
 #[derive(Debug, Subcommand)]
-pub enum BgpCommand {
+pub(crate) enum BgpCommand {
     /// Sessions: state, uptime and route counts by family
     Peers,
     /// Routes that can be advertised, or are advertised to peers
@@ -119,7 +119,7 @@ pub enum BgpCommand {
 
 /// Which routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum RouteTable {
+pub(crate) enum RouteTable {
     /// Every route that can be advertised
     Available,
     /// What each peer is sent
@@ -128,14 +128,14 @@ pub enum RouteTable {
 
 /// `sluice lb-ipam`.
 #[derive(Debug, Subcommand)]
-pub enum LbIpamCommand {
+pub(crate) enum LbIpamCommand {
     /// Print the allocations as requests, ready to put into the manifests
     Export,
 }
 
 /// `sluice manifest`.
 #[derive(Debug, Subcommand)]
-pub enum ManifestCommand {
+pub(crate) enum ManifestCommand {
     /// Check a directory: one line a fault, FILE:LINE: KIND/NAME: FIELD: reason
     Check {
         /// The directory, or one file
@@ -147,7 +147,9 @@ fn family(text: &str) -> Result<Family, String> {
     match text {
         "ipv4" => Ok(Family::V4),
         "ipv6" => Ok(Family::V6),
-        other => Err(format!("\"{other}\" is not a family: expected ipv4 or ipv6")),
+        other => Err(format!(
+            "\"{other}\" is not a family: expected ipv4 or ipv6"
+        )),
     }
 }
 

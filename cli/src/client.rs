@@ -66,7 +66,10 @@ impl<'a> Client<'a> {
         }
         match serde_json::from_slice::<Problem>(&body) {
             Ok(problem) => bail!("{}", problem.error),
-            Err(_) => bail!("the agent refused {path}: {}", String::from_utf8_lossy(&body)),
+            Err(_) => bail!(
+                "the agent refused {path}: {}",
+                String::from_utf8_lossy(&body)
+            ),
         }
     }
 
@@ -89,11 +92,20 @@ impl<'a> Client<'a> {
             .await
             .map_err(|error| self.unreachable(&error.to_string()))?;
         let good = answer.status().is_success();
-        let body = answer.into_body().collect().await.context("reading the answer")?.to_bytes();
+        let body = answer
+            .into_body()
+            .collect()
+            .await
+            .context("reading the answer")?
+            .to_bytes();
         Ok((good, body))
     }
 
     fn unreachable(&self, why: &str) -> anyhow::Error {
-        Unreachable { socket: self.socket.to_owned(), why: why.to_owned() }.into()
+        Unreachable {
+            socket: self.socket.to_owned(),
+            why: why.to_owned(),
+        }
+        .into()
     }
 }

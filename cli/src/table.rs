@@ -12,7 +12,9 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn new<const N: usize>(header: [&str; N]) -> Self {
-        Self { rows: vec![header.map(str::to_owned).into()] }
+        Self {
+            rows: vec![header.map(str::to_owned).into()],
+        }
     }
 
     pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
@@ -73,7 +75,10 @@ mod tests {
 
     #[test]
     fn an_empty_table_says_so() {
-        assert_eq!(Table::new(["Name"]).render("No services."), "No services.\n");
+        assert_eq!(
+            Table::new(["Name"]).render("No services."),
+            "No services.\n"
+        );
     }
 
     #[test]

@@ -4,11 +4,13 @@
 //! bpffs. However it ends, the kernel ends its processes and frees its interfaces and maps.
 //!
 //! - [`lab`]: hosts, links and switches.
+//! - [`bench`]: measurements, as ratios against a floor or a peer of the same run.
 //! - [`daemons`]: BIRD, FRR and the programs under test.
 //! - [`traffic`]: the HTTP server and clients that tests look through.
 //! - [`demo`]: the whole product on one screen, as a program and as a test.
 //! - [`topology`]: networks that more than one test uses.
 
+pub mod bench;
 pub mod daemons;
 pub mod demo;
 pub mod lab;

@@ -1,1 +1,14 @@
 //! Cluster duties as a library: drives the address allocator and writes statuses.
+//!
+//! What is to be said about objects comes in with the objects as the source shows them; what differs
+//! is written. The decisions are two pure parts: the allocator of `lb_ipam`, and an outbox that knows
+//! for every object what it should say, what it says, and when to try again.
+
+mod duty;
+mod operator;
+mod outbox;
+mod seen;
+mod wish;
+
+pub use duty::{Input, Report};
+pub use operator::{Operator, OperatorHandle};

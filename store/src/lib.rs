@@ -1,1 +1,19 @@
 //! Where objects come from and statuses go.
+//!
+//! A [`Source`] reports what it sees; the [`Hub`] makes differences of it, the same for every
+//! source, and hands them to any number of watchers. Statuses go back by [`Statuses`]. The source
+//! here is the [`Directory`]: manifests in files, and what was given to them in a database.
+
+mod database;
+mod directory;
+mod hub;
+pub mod manifest;
+mod source;
+pub mod yaml;
+
+pub use database::{BadRows, Damage, OpenError, reset_state};
+pub use directory::{
+    Directory, DirectoryConfig, DirectoryStatuses, Faults, OverrideError, Overrides,
+};
+pub use hub::{Hub, HubHandle, Snapshot, Watcher};
+pub use source::{Source, Statuses, WriteError};

@@ -1,5 +1,7 @@
 //! The Internet checksum (RFC 1071) and its update in place (RFC 1624).
 
+use crate::array::part;
+
 /// A sum of 16-bit words in the making.
 ///
 /// Words are added as they lie in memory: the sum does not care, and the result is bytes again.
@@ -35,11 +37,10 @@ impl Checksum {
     #[must_use]
     #[inline(always)]
     pub const fn addr(self, addr: [u8; 16]) -> Self {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = addr;
-        self.double([a, b, c, d])
-            .double([e, f, g, h])
-            .double([i, j, k, l])
-            .double([m, n, o, p])
+        self.double(part::<0, _, _>(&addr))
+            .double(part::<4, _, _>(&addr))
+            .double(part::<8, _, _>(&addr))
+            .double(part::<12, _, _>(&addr))
     }
 
     /// With `bytes` more; a last odd one is followed by a zero.
@@ -59,6 +60,13 @@ impl Checksum {
     pub const fn covered(self, checksum: [u8; 2]) -> Self {
         let [a, b] = checksum;
         self.word([!a, !b])
+    }
+
+    /// With another sum.
+    #[must_use]
+    #[inline(always)]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 + other.0)
     }
 
     /// The field's bytes.

@@ -1,5 +1,7 @@
 //! Ethernet and VLAN tags (IEEE 802.3, 802.1Q).
 
+use crate::array::{part, put};
+
 /// Values of the type field.
 pub mod ethertype {
     /// IPv4.
@@ -42,11 +44,10 @@ impl Ethernet {
     #[must_use]
     #[inline(always)]
     pub const fn parse(header: [u8; Self::LEN]) -> Self {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, high, low] = header;
         Self {
-            dst: [a, b, c, d, e, f],
-            src: [g, h, i, j, k, l],
-            ethertype: u16::from_be_bytes([high, low]),
+            dst: part::<0, _, _>(&header),
+            src: part::<6, _, _>(&header),
+            ethertype: u16::from_be_bytes(part::<12, _, _>(&header)),
         }
     }
 
@@ -54,10 +55,11 @@ impl Ethernet {
     #[must_use]
     #[inline(always)]
     pub const fn write(&self) -> [u8; Self::LEN] {
-        let [a, b, c, d, e, f] = self.dst;
-        let [g, h, i, j, k, l] = self.src;
-        let [high, low] = self.ethertype.to_be_bytes();
-        [a, b, c, d, e, f, g, h, i, j, k, l, high, low]
+        let mut header = [0; Self::LEN];
+        put::<0, _, _>(&mut header, self.dst);
+        put::<6, _, _>(&mut header, self.src);
+        put::<12, _, _>(&mut header, self.ethertype.to_be_bytes());
+        header
     }
 }
 
@@ -69,10 +71,9 @@ impl VlanTag {
     #[must_use]
     #[inline(always)]
     pub const fn parse(tag: [u8; Self::LEN]) -> Self {
-        let [a, b, c, d] = tag;
         Self {
-            control: u16::from_be_bytes([a, b]),
-            ethertype: u16::from_be_bytes([c, d]),
+            control: u16::from_be_bytes(part::<0, _, _>(&tag)),
+            ethertype: u16::from_be_bytes(part::<2, _, _>(&tag)),
         }
     }
 

@@ -1,5 +1,7 @@
 //! ICMP (RFC 792) and ICMPv6 (RFC 4443).
 
+use crate::array::{part, put};
+
 /// Types and codes of ICMP.
 pub mod icmp_v4 {
     /// Answer to an echo request.
@@ -57,12 +59,12 @@ impl Icmp {
     #[must_use]
     #[inline(always)]
     pub const fn parse(header: [u8; Self::LEN]) -> Self {
-        let [kind, code, a, b, c, d, e, f] = header;
+        let [kind, code, ..] = header;
         Self {
             kind,
             code,
-            checksum: [a, b],
-            rest: [c, d, e, f],
+            checksum: part::<2, _, _>(&header),
+            rest: part::<4, _, _>(&header),
         }
     }
 
@@ -70,8 +72,10 @@ impl Icmp {
     #[must_use]
     #[inline(always)]
     pub const fn write(&self) -> [u8; Self::LEN] {
-        let [a, b] = self.checksum;
-        let [c, d, e, f] = self.rest;
-        [self.kind, self.code, a, b, c, d, e, f]
+        let mut header = [0; Self::LEN];
+        put::<0, _, _>(&mut header, [self.kind, self.code]);
+        put::<2, _, _>(&mut header, self.checksum);
+        put::<4, _, _>(&mut header, self.rest);
+        header
     }
 }

@@ -1,6 +1,7 @@
 //! IPv4 (RFC 791).
 
 use crate::Checksum;
+use crate::array::{part, put};
 
 /// The fixed part of an IPv4 header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,24 +47,10 @@ impl Ipv4 {
     /// [`BadIpv4`].
     #[inline(always)]
     pub const fn parse(header: [u8; Self::LEN]) -> Result<Self, BadIpv4> {
-        let [
-            version,
-            traffic_class,
-            l0,
-            l1,
-            i0,
-            i1,
-            f0,
-            f1,
-            ttl,
-            proto,
-            c0,
-            c1,
-            rest @ ..,
-        ] = header;
-        let [s0, s1, s2, s3, d0, d1, d2, d3] = rest;
+        let [version, traffic_class, ..] = header;
+        let [ttl, proto] = part::<8, _, _>(&header);
         let header_len = (version & 0xf) * 4;
-        let total_len = u16::from_be_bytes([l0, l1]);
+        let total_len = u16::from_be_bytes(part::<2, _, _>(&header));
         if version >> 4 != 4 || header_len < 20 || total_len < header_len as u16 {
             return Err(BadIpv4);
         }
@@ -71,13 +58,13 @@ impl Ipv4 {
             traffic_class,
             header_len,
             total_len,
-            id: u16::from_be_bytes([i0, i1]),
-            fragment: u16::from_be_bytes([f0, f1]),
+            id: u16::from_be_bytes(part::<4, _, _>(&header)),
+            fragment: u16::from_be_bytes(part::<6, _, _>(&header)),
             ttl,
             proto,
-            checksum: [c0, c1],
-            src: [s0, s1, s2, s3],
-            dst: [d0, d1, d2, d3],
+            checksum: part::<10, _, _>(&header),
+            src: part::<12, _, _>(&header),
+            dst: part::<16, _, _>(&header),
         })
     }
 
@@ -99,39 +86,29 @@ impl Ipv4 {
     #[must_use]
     #[inline(always)]
     pub const fn write(&self) -> [u8; Self::LEN] {
-        let [l0, l1] = self.total_len.to_be_bytes();
-        let [i0, i1] = self.id.to_be_bytes();
-        let [f0, f1] = self.fragment.to_be_bytes();
-        let [s0, s1, s2, s3] = self.src;
-        let [d0, d1, d2, d3] = self.dst;
-        let [c0, c1] = Checksum::EMPTY
-            .double([0x45, self.traffic_class, l0, l1])
-            .double([i0, i1, f0, f1])
-            .word([self.ttl, self.proto])
+        let first = [0x45, self.traffic_class];
+        let len = self.total_len.to_be_bytes();
+        let id = self.id.to_be_bytes();
+        let fragment = self.fragment.to_be_bytes();
+        let hops = [self.ttl, self.proto];
+        let checksum = Checksum::EMPTY
+            .word(first)
+            .word(len)
+            .word(id)
+            .word(fragment)
+            .word(hops)
             .double(self.src)
             .double(self.dst)
             .finish();
-        [
-            0x45,
-            self.traffic_class,
-            l0,
-            l1,
-            i0,
-            i1,
-            f0,
-            f1,
-            self.ttl,
-            self.proto,
-            c0,
-            c1,
-            s0,
-            s1,
-            s2,
-            s3,
-            d0,
-            d1,
-            d2,
-            d3,
-        ]
+        let mut header = [0; Self::LEN];
+        put::<0, _, _>(&mut header, first);
+        put::<2, _, _>(&mut header, len);
+        put::<4, _, _>(&mut header, id);
+        put::<6, _, _>(&mut header, fragment);
+        put::<8, _, _>(&mut header, hops);
+        put::<10, _, _>(&mut header, checksum);
+        put::<12, _, _>(&mut header, self.src);
+        put::<16, _, _>(&mut header, self.dst);
+        header
     }
 }

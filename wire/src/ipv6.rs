@@ -1,5 +1,7 @@
 //! IPv6 and its extension headers (RFC 8200).
 
+use crate::array::{part, put};
+
 /// Extension headers that are walked before a packet is given up.
 pub const MAX_EXTENSIONS: usize = 6;
 
@@ -88,30 +90,20 @@ impl Ipv6 {
     /// [`BadIpv6`].
     #[inline(always)]
     pub const fn parse(header: [u8; Self::LEN]) -> Result<Self, BadIpv6> {
-        let [
-            v0,
-            v1,
-            v2,
-            v3,
-            l0,
-            l1,
-            next_header,
-            hop_limit,
-            addresses @ ..,
-        ] = header;
-        let first = u32::from_be_bytes([v0, v1, v2, v3]);
+        let first = u32::from_be_bytes(part::<0, _, _>(&header));
         if first >> 28 != 6 {
             return Err(BadIpv6);
         }
-        let (src, dst) = halves(addresses);
+        let [next_header, hop_limit] = part::<6, _, _>(&header);
+        let [_, traffic_class, ..] = (first >> 4).to_be_bytes();
         Ok(Self {
-            traffic_class: (v0 << 4) | (v1 >> 4),
+            traffic_class,
             flow_label: first & 0xf_ffff,
-            payload_len: u16::from_be_bytes([l0, l1]),
+            payload_len: u16::from_be_bytes(part::<4, _, _>(&header)),
             next_header,
             hop_limit,
-            src,
-            dst,
+            src: part::<8, _, _>(&header),
+            dst: part::<24, _, _>(&header),
         })
     }
 
@@ -120,76 +112,14 @@ impl Ipv6 {
     #[inline(always)]
     pub const fn write(&self) -> [u8; Self::LEN] {
         let first = 6 << 28 | (self.traffic_class as u32) << 20 | self.flow_label & 0xf_ffff;
-        let [v0, v1, v2, v3] = first.to_be_bytes();
-        let [l0, l1] = self.payload_len.to_be_bytes();
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = self.src;
-        let [
-            aa,
-            bb,
-            cc,
-            dd,
-            ee,
-            ff,
-            gg,
-            hh,
-            ii,
-            jj,
-            kk,
-            ll,
-            mm,
-            nn,
-            oo,
-            pp,
-        ] = self.dst;
-        [
-            v0,
-            v1,
-            v2,
-            v3,
-            l0,
-            l1,
-            self.next_header,
-            self.hop_limit,
-            a,
-            b,
-            c,
-            d,
-            e,
-            f,
-            g,
-            h,
-            i,
-            j,
-            k,
-            l,
-            m,
-            n,
-            o,
-            p,
-            aa,
-            bb,
-            cc,
-            dd,
-            ee,
-            ff,
-            gg,
-            hh,
-            ii,
-            jj,
-            kk,
-            ll,
-            mm,
-            nn,
-            oo,
-            pp,
-        ]
+        let mut header = [0; Self::LEN];
+        put::<0, _, _>(&mut header, first.to_be_bytes());
+        put::<4, _, _>(&mut header, self.payload_len.to_be_bytes());
+        put::<6, _, _>(&mut header, [self.next_header, self.hop_limit]);
+        put::<8, _, _>(&mut header, self.src);
+        put::<24, _, _>(&mut header, self.dst);
+        header
     }
-}
-
-#[inline(always)]
-const fn halves(both: [u8; 32]) -> ([u8; 16], [u8; 16]) {
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, rest @ ..] = both;
-    ([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p], rest)
 }
 
 impl Walk {

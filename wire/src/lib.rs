@@ -5,6 +5,7 @@
 #![cfg_attr(not(test), no_std)]
 
 mod arp;
+mod array;
 mod checksum;
 mod ether;
 mod icmp;
@@ -13,6 +14,7 @@ mod ipv6;
 mod transport;
 
 pub use arp::{Arp, BadArp, Operation};
+pub use array::{part, put};
 pub use checksum::{Checksum, pseudo_v4, pseudo_v6, replaced};
 pub use ether::{Ethernet, VlanTag, ethertype};
 pub use icmp::{Icmp, icmp_v4, icmp_v6};

@@ -1,5 +1,7 @@
 //! TCP (RFC 9293) and UDP (RFC 768).
 
+use crate::array::{part, put};
+
 /// Bits of [`Tcp::flags`].
 pub mod tcp_flags {
     /// No more data from the sender.
@@ -56,34 +58,17 @@ impl Tcp {
     #[must_use]
     #[inline(always)]
     pub const fn parse(header: [u8; Self::LEN]) -> Self {
-        let [
-            s0,
-            s1,
-            d0,
-            d1,
-            q0,
-            q1,
-            q2,
-            q3,
-            a0,
-            a1,
-            a2,
-            a3,
-            offset,
-            flags,
-            rest @ ..,
-        ] = header;
-        let [w0, w1, c0, c1, u0, u1] = rest;
+        let [offset, flags] = part::<12, _, _>(&header);
         Self {
-            src_port: u16::from_be_bytes([s0, s1]),
-            dst_port: u16::from_be_bytes([d0, d1]),
-            seq: u32::from_be_bytes([q0, q1, q2, q3]),
-            ack: u32::from_be_bytes([a0, a1, a2, a3]),
+            src_port: u16::from_be_bytes(part::<0, _, _>(&header)),
+            dst_port: u16::from_be_bytes(part::<2, _, _>(&header)),
+            seq: u32::from_be_bytes(part::<4, _, _>(&header)),
+            ack: u32::from_be_bytes(part::<8, _, _>(&header)),
             header_len: (offset >> 4) * 4,
             flags,
-            window: u16::from_be_bytes([w0, w1]),
-            checksum: [c0, c1],
-            urgent: u16::from_be_bytes([u0, u1]),
+            window: u16::from_be_bytes(part::<14, _, _>(&header)),
+            checksum: part::<16, _, _>(&header),
+            urgent: u16::from_be_bytes(part::<18, _, _>(&header)),
         }
     }
 
@@ -97,18 +82,16 @@ impl Tcp {
     /// The fixed part's bytes.
     #[must_use]
     pub const fn write(&self) -> [u8; Self::LEN] {
-        let [s0, s1] = self.src_port.to_be_bytes();
-        let [d0, d1] = self.dst_port.to_be_bytes();
-        let [q0, q1, q2, q3] = self.seq.to_be_bytes();
-        let [a0, a1, a2, a3] = self.ack.to_be_bytes();
-        let [w0, w1] = self.window.to_be_bytes();
-        let [c0, c1] = self.checksum;
-        let [u0, u1] = self.urgent.to_be_bytes();
-        let offset = (self.header_len / 4) << 4;
-        [
-            s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, offset, self.flags, w0, w1, c0, c1, u0,
-            u1,
-        ]
+        let mut header = [0; Self::LEN];
+        put::<0, _, _>(&mut header, self.src_port.to_be_bytes());
+        put::<2, _, _>(&mut header, self.dst_port.to_be_bytes());
+        put::<4, _, _>(&mut header, self.seq.to_be_bytes());
+        put::<8, _, _>(&mut header, self.ack.to_be_bytes());
+        put::<12, _, _>(&mut header, [(self.header_len / 4) << 4, self.flags]);
+        put::<14, _, _>(&mut header, self.window.to_be_bytes());
+        put::<16, _, _>(&mut header, self.checksum);
+        put::<18, _, _>(&mut header, self.urgent.to_be_bytes());
+        header
     }
 }
 
@@ -120,22 +103,22 @@ impl Udp {
     #[must_use]
     #[inline(always)]
     pub const fn parse(header: [u8; Self::LEN]) -> Self {
-        let [s0, s1, d0, d1, l0, l1, c0, c1] = header;
         Self {
-            src_port: u16::from_be_bytes([s0, s1]),
-            dst_port: u16::from_be_bytes([d0, d1]),
-            len: u16::from_be_bytes([l0, l1]),
-            checksum: [c0, c1],
+            src_port: u16::from_be_bytes(part::<0, _, _>(&header)),
+            dst_port: u16::from_be_bytes(part::<2, _, _>(&header)),
+            len: u16::from_be_bytes(part::<4, _, _>(&header)),
+            checksum: part::<6, _, _>(&header),
         }
     }
 
     /// The header's bytes.
     #[must_use]
     pub const fn write(&self) -> [u8; Self::LEN] {
-        let [s0, s1] = self.src_port.to_be_bytes();
-        let [d0, d1] = self.dst_port.to_be_bytes();
-        let [l0, l1] = self.len.to_be_bytes();
-        let [c0, c1] = self.checksum;
-        [s0, s1, d0, d1, l0, l1, c0, c1]
+        let mut header = [0; Self::LEN];
+        put::<0, _, _>(&mut header, self.src_port.to_be_bytes());
+        put::<2, _, _>(&mut header, self.dst_port.to_be_bytes());
+        put::<4, _, _>(&mut header, self.len.to_be_bytes());
+        put::<6, _, _>(&mut header, self.checksum);
+        header
     }
 }

@@ -10,7 +10,7 @@ use tokio::net::unix::SocketAddr;
 use tokio::net::{UnixListener, UnixStream};
 
 /// The local API's socket; its file goes when it is dropped.
-pub struct Local {
+pub(crate) struct Local {
     listener: UnixListener,
     path: PathBuf,
     own: u32,

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use agent_api::{Lb, Peer, Status};
 use axum::Router;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -21,33 +23,31 @@ type Labels = Vec<(&'static str, String)>;
 type Gauges = Family<Labels, Gauge>;
 
 /// One moment's metrics, made from what the agent answers.
-pub struct Metrics {
+struct Metrics {
     registry: Registry,
 }
 
 impl Metrics {
-    /// Reads everything once.
-    #[must_use]
-    pub fn read<A: Api>(api: &A) -> Self {
+    fn of(status: &Status, peers: &[Peer], lb: Option<&Lb>) -> Self {
         let mut metrics = Self {
             registry: Registry::default(),
         };
-        metrics.bgp(api);
-        metrics.balancer(api);
-        metrics.agent(api);
+        metrics.bgp(peers);
+        if let Some(lb) = lb {
+            metrics.balancer(lb);
+        }
+        metrics.agent(status);
         metrics
     }
 
-    /// The text that is scraped.
-    #[must_use]
-    pub fn text(&self) -> String {
+    fn text(&self) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail.
         let _ = encode(&mut text, &self.registry);
         text
     }
 
-    fn bgp<A: Api>(&mut self, api: &A) {
+    fn bgp(&mut self, peers: &[Peer]) {
         let state = self.gauges("cilium_bgp_control_plane_session_state", "1 is established");
         let advertised = self.gauges(
             "cilium_bgp_control_plane_advertised_routes",
@@ -57,7 +57,7 @@ impl Metrics {
             "cilium_bgp_control_plane_received_routes",
             "Routes received",
         );
-        for peer in api.peers() {
+        for peer in peers {
             let established = peer.uptime_secs.is_some();
             let base: Labels = vec![
                 ("instance_name", peer.instance.clone()),
@@ -83,8 +83,7 @@ impl Metrics {
         }
     }
 
-    fn balancer<A: Api>(&mut self, api: &A) {
-        let Ok(lb) = api.lb() else { return };
+    fn balancer(&mut self, lb: &Lb) {
         let slots = self.gauges("sluicegate_l4lb_slots_in_change", "Slots in change");
         slots
             .get_or_create(&vec![])
@@ -97,8 +96,8 @@ impl Metrics {
             "sluicegate_l4lb_verdicts",
             "Packets by what became of them",
             lb.verdicts
-                .into_iter()
-                .map(|(verdict, count)| (vec![("reason", verdict)], count)),
+                .iter()
+                .map(|(verdict, count)| (vec![("reason", verdict.clone())], *count)),
         );
         let services = lb.services.iter();
         self.counters(
@@ -123,8 +122,7 @@ impl Metrics {
         );
     }
 
-    fn agent<A: Api>(&mut self, api: &A) {
-        let status = api.status();
+    fn agent(&mut self, status: &Status) {
         for (name, help, value) in [
             (
                 "sluicegate_agent_ready",
@@ -186,15 +184,18 @@ pub(super) fn router<A: Api>(api: Arc<A>) -> Router {
 }
 
 async fn scrape<A: Api>(State(api): State<Arc<A>>) -> Response {
-    // Counters are read from every CPU's part of the kernel's tables.
-    match tokio::task::spawn_blocking(move || Metrics::read(&*api).text()).await {
-        Ok(text) => ([(CONTENT_TYPE, FORMAT)], text).into_response(),
-        Err(error) => (
-            axum::http::StatusCode::INTERNAL_SERVER_ERROR,
-            error.to_string(),
-        )
-            .into_response(),
+    match read(&api).await {
+        Ok(metrics) => ([(CONTENT_TYPE, FORMAT)], metrics.text()).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}")).into_response(),
     }
+}
+
+async fn read<A: Api>(api: &Arc<A>) -> anyhow::Result<Metrics> {
+    let (status, peers) = (api.status().await?, api.peers().await?);
+    let tables = Arc::clone(api);
+    // Counters are read from every CPU's part of the kernel's tables.
+    let lb = tokio::task::spawn_blocking(move || tables.lb()).await?;
+    Ok(Metrics::of(&status, &peers, lb.ok().as_ref()))
 }
 
 fn clamp(value: u64) -> i64 {

@@ -11,15 +11,14 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use tokio::net::TcpListener;
 
-pub use listener::Local;
-pub use metrics::Metrics;
-pub use routes::Api;
+pub(crate) use listener::Local;
+pub(crate) use routes::Api;
 
 /// Serves the local API until `stop` is done.
 ///
 /// # Errors
 /// If the socket breaks.
-pub async fn serve_api<A: Api>(
+pub(crate) async fn serve_api<A: Api>(
     listener: Local,
     api: Arc<A>,
     stop: impl Future<Output = ()> + Send + 'static,
@@ -34,7 +33,7 @@ pub async fn serve_api<A: Api>(
 ///
 /// # Errors
 /// If the socket breaks.
-pub async fn serve_metrics<A: Api>(
+pub(crate) async fn serve_metrics<A: Api>(
     listener: TcpListener,
     api: Arc<A>,
     stop: impl Future<Output = ()> + Send + 'static,
@@ -49,6 +48,6 @@ pub async fn serve_metrics<A: Api>(
 ///
 /// # Errors
 /// If another agent listens there, or the folder cannot be written.
-pub fn listen(path: &Path) -> Result<Local> {
+pub(crate) fn listen(path: &Path) -> Result<Local> {
     Local::bind(path)
 }

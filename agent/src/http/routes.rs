@@ -1,5 +1,6 @@
 //! The local API's requests.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use agent_api::{Allocation, Drained, Lb, Maglev, Peer, Problem, Route, Service, Status};
@@ -13,9 +14,9 @@ use serde::Deserialize;
 use types::{BackendAddr, Vip};
 
 /// What the API asks of the agent. Each call answers from memory or from mapped tables.
-pub trait Api: Send + Sync + 'static {
+pub(crate) trait Api: Send + Sync + 'static {
     /// The agent as a whole.
-    fn status(&self) -> Status;
+    fn status(&self) -> impl Future<Output = Result<Status>> + Send;
     /// Services as they are asked for.
     fn services(&self) -> Vec<Service>;
     /// What the kernel holds.
@@ -23,11 +24,15 @@ pub trait Api: Send + Sync + 'static {
     /// The table of one virtual address; `None` if the kernel has no such address.
     fn maglev(&self, vip: Vip) -> Result<Option<Maglev>>;
     /// Drains or undrains a backend; `None` if no service has it.
-    fn drain(&self, backend: BackendAddr, drained: bool) -> Result<Option<Drained>>;
+    fn drain(
+        &self,
+        backend: BackendAddr,
+        drained: bool,
+    ) -> impl Future<Output = Result<Option<Drained>>> + Send;
     /// BGP sessions.
-    fn peers(&self) -> Vec<Peer>;
+    fn peers(&self) -> impl Future<Output = Result<Vec<Peer>>> + Send;
     /// BGP routes that are available, or advertised to peers.
-    fn routes(&self, advertised: bool) -> Vec<Route>;
+    fn routes(&self, advertised: bool) -> impl Future<Output = Result<Vec<Route>>> + Send;
     /// Addresses that services hold.
     fn allocations(&self) -> Vec<Allocation>;
 }
@@ -69,10 +74,7 @@ pub(super) fn router<A: Api>(api: Arc<A>) -> Router {
     Router::new()
         .route("/livez", get(|| async { Json("ok") }))
         .route("/readyz", get(ready::<A>))
-        .route(
-            "/v1/status",
-            get(|State(api): State<Arc<A>>| async move { Json(api.status()) }),
-        )
+        .route("/v1/status", get(status::<A>))
         .route(
             "/v1/services",
             get(|State(api): State<Arc<A>>| async move { Json(api.services()) }),
@@ -80,10 +82,7 @@ pub(super) fn router<A: Api>(api: Arc<A>) -> Router {
         .route("/v1/lb", get(lb::<A>))
         .route("/v1/lb/maglev", get(maglev::<A>))
         .route("/v1/drains/{backend}", put(drain::<A>).delete(undrain::<A>))
-        .route(
-            "/v1/bgp/peers",
-            get(|State(api): State<Arc<A>>| async move { Json(api.peers()) }),
-        )
+        .route("/v1/bgp/peers", get(peers::<A>))
         .route("/v1/bgp/routes", get(routes::<A>))
         .route(
             "/v1/lb-ipam/allocations",
@@ -99,7 +98,7 @@ pub(super) fn router<A: Api>(api: Arc<A>) -> Router {
 }
 
 async fn ready<A: Api>(State(api): State<Arc<A>>) -> Result<Json<&'static str>, Refusal> {
-    let status = api.status();
+    let status = api.status().await?;
     if status.ready {
         Ok(Json("ok"))
     } else {
@@ -150,23 +149,31 @@ async fn set_drained<A: Api>(
     backend: BackendAddr,
     drained: bool,
 ) -> Result<Json<Drained>, Refusal> {
-    blocking(move || api.drain(backend, drained))
-        .await?
-        .map(Json)
-        .ok_or_else(|| {
-            let hint = "see sluice service list";
-            Refusal(
-                StatusCode::NOT_FOUND,
-                format!("no service has the backend {backend}: {hint}"),
-            )
-        })
+    api.drain(backend, drained).await?.map(Json).ok_or_else(|| {
+        let hint = "see sluice service list";
+        Refusal(
+            StatusCode::NOT_FOUND,
+            format!("no service has the backend {backend}: {hint}"),
+        )
+    })
 }
 
 async fn routes<A: Api>(
     State(api): State<Arc<A>>,
     Query(which): Query<WhichRoutes>,
-) -> Json<Vec<Route>> {
-    Json(api.routes(matches!(which.table, RouteTable::Advertised)))
+) -> Result<Json<Vec<Route>>, Refusal> {
+    Ok(Json(
+        api.routes(matches!(which.table, RouteTable::Advertised))
+            .await?,
+    ))
+}
+
+async fn status<A: Api>(State(api): State<Arc<A>>) -> Result<Json<Status>, Refusal> {
+    Ok(Json(api.status().await?))
+}
+
+async fn peers<A: Api>(State(api): State<Arc<A>>) -> Result<Json<Vec<Peer>>, Refusal> {
+    Ok(Json(api.peers().await?))
 }
 
 async fn blocking<T: Send + 'static>(

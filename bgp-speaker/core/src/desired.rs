@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use bgp_speaker_packet::Origin;
 use types::{Asn, Family, Prefix, RouterId};
 
 /// The name of a BGP instance (a virtual router) on this node. Cheap to clone.
@@ -126,16 +127,6 @@ pub struct Attributes {
     pub communities: BTreeSet<u32>,
     /// LARGE_COMMUNITIES (RFC 8092).
     pub large: BTreeSet<(u32, u32, u32)>,
-}
-
-/// ORIGIN of an originated prefix.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Origin {
-    /// Interior to the AS.
-    #[default]
-    Igp,
-    /// Learned by other means: what older versions sent for LoadBalancer addresses.
-    Incomplete,
 }
 
 impl Peer {

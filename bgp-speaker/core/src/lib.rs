@@ -16,6 +16,14 @@
 //! wait, at most `budget` routes of it, and is called when nothing else is to be done.
 
 pub mod desired;
+mod fsm;
 mod io;
+mod negotiate;
+mod rib;
+mod speaker;
 
+pub use fsm::Cause;
 pub use io::{Action, ConnectionId, Dial, Ends, Event, NextHops, Notice, PeerKey};
+pub use negotiate::Negotiated;
+pub use rib::{Advertised, Route, Sizes};
+pub use speaker::{FamilyView, LastError, PeerView, SessionState, Speaker, Start, Unreachable};

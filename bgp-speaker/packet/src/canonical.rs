@@ -1,58 +1,18 @@
 //! Turns received attributes into the canonical form, and says what is wrong with them.
 
-use std::fmt;
 use std::net::Ipv4Addr;
 
 use types::RouterId;
 
 use crate::attribute::{write_attribute, write_with};
 use crate::attributes::Origin;
+use crate::fault::worsen;
 use crate::fields::{Fields, exact};
 use crate::update::{Dialect, Peering, UpdateError};
 use crate::{
-    AsPath, AttributeCode, AttributeFlags, DecisionKey, NextHop, RawAttribute, RawAttributes,
+    AsPath, AttributeCode, AttributeFlags, DecisionKey, Fault, FaultReason, NextHop, RawAttribute,
+    RawAttributes, Severity,
 };
-
-/// What a fault costs (RFC 7606 §2); the milder one is less. A session reset is an error instead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Severity {
-    /// The route is kept without the attribute.
-    AttributeDiscard,
-    /// The routes of the message are withdrawn.
-    TreatAsWithdraw,
-}
-
-/// What is wrong with an attribute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum FaultReason {
-    /// The optional or the transitive bit is not what the definition says.
-    Flags,
-    /// A length that the attribute cannot have.
-    Length,
-    /// A value that the attribute cannot have.
-    Value,
-    /// It runs over the end of the attributes.
-    Cut,
-    /// It must be there and is not.
-    Missing,
-    /// It came twice: the first one counts.
-    Duplicate,
-    /// Peers of this sort must not send it.
-    Unexpected,
-    /// Routes of a family that was not agreed on.
-    FamilyNotNegotiated,
-}
-
-/// The worst that was wrong with an UPDATE which did not end the session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Fault {
-    /// What it costs.
-    pub severity: Severity,
-    /// Which attribute.
-    pub code: AttributeCode,
-    /// What is wrong with it.
-    pub reason: FaultReason,
-}
 
 /// Where each attribute is, by type: sorted and without duplicates at no cost.
 pub(crate) struct Index<'a> {
@@ -133,22 +93,6 @@ impl<'a> Index<'a> {
 
     fn iter(&self) -> impl Iterator<Item = RawAttribute<'a>> {
         (0..=u8::MAX).filter_map(|code| self.get(AttributeCode(code)))
-    }
-}
-
-/// Keeps the worst fault, and of equal ones the first.
-pub(crate) fn worsen(
-    fault: &mut Option<Fault>,
-    severity: Severity,
-    code: AttributeCode,
-    reason: FaultReason,
-) {
-    if fault.is_none_or(|worst| worst.severity < severity) {
-        *fault = Some(Fault {
-            severity,
-            code,
-            reason,
-        });
     }
 }
 
@@ -286,11 +230,14 @@ impl<'a> Reader<'a, '_> {
     /// RFC 6793 §4.2.3, §6: what an old speaker passed on for a new one.
     fn as4_path(&mut self) -> Option<AsPath<'a>> {
         let raw = self.index.get(AttributeCode::AS4_PATH)?;
-        let aggregator = self.index.get(AttributeCode::AGGREGATOR);
-        let aggregated_later = aggregator
+        // Of two aggregators the old one counts if somebody aggregated who does not know the other:
+        // AS4_PATH is as stale then.
+        let newer = self.index.get(AttributeCode::AS4_AGGREGATOR);
+        let stale = newer
+            .and_then(|_| self.index.get(AttributeCode::AGGREGATOR))
             .and_then(|raw| Fields(raw.value).u16())
             .is_some_and(|asn| asn != types::Asn::TRANS.two_octets());
-        if aggregated_later {
+        if stale {
             return None;
         }
         let path = AsPath::parse(raw.value, true);
@@ -393,30 +340,5 @@ fn canonical_flags(raw: RawAttribute<'_>) -> AttributeFlags {
         category.partial()
     } else {
         category
-    }
-}
-
-impl fmt::Display for FaultReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Flags => "wrong flags",
-            Self::Length => "wrong length",
-            Self::Value => "malformed value",
-            Self::Cut => "runs over the end",
-            Self::Missing => "missing",
-            Self::Duplicate => "came twice",
-            Self::Unexpected => "not for peers of this sort",
-            Self::FamilyNotNegotiated => "family not negotiated",
-        })
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let cost = match self.severity {
-            Severity::AttributeDiscard => "attribute discarded",
-            Severity::TreatAsWithdraw => "routes withdrawn",
-        };
-        write!(f, "{}: {}, {cost}", self.code, self.reason)
     }
 }

@@ -12,6 +12,7 @@ mod builder;
 mod canonical;
 mod capability;
 mod family;
+mod fault;
 mod fields;
 mod header;
 mod message;
@@ -28,9 +29,9 @@ pub use as_path::{AsPath, Segment, SegmentKind};
 pub use attribute::{AttributeCode, AttributeFlags, RawAttribute, RawAttributes};
 pub use attributes::{Attribute, Attributes, DecisionKey, Origin, PathAttributes};
 pub use builder::{PackError, UpdateBuilder, write_end_of_rib};
-pub use canonical::{Fault, FaultReason, Severity};
 pub use capability::{Capabilities, Capability, ExtendedNextHop, GracefulFamily, GracefulRestart};
 pub use family::{AfiSafi, Families};
+pub use fault::{Fault, FaultReason, Severity};
 pub use header::{
     Frame, HEADER_LEN, HeaderError, MARKER, MessageKind, MessageLimit, split, write_keepalive,
 };

@@ -2,7 +2,8 @@
 
 use types::Family;
 
-use crate::canonical::{Canonical, Index, canonicalize, worsen};
+use crate::canonical::{Canonical, Index, canonicalize};
+use crate::fault::worsen;
 use crate::fields::Fields;
 use crate::mp::{Reach, Unreach};
 use crate::{

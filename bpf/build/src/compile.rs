@@ -12,14 +12,8 @@ const TRIPLE: &str = "bpfel-unknown-none";
 
 /// What the compiler and the linker are told beside the profile.
 ///
-/// v3 is the newest instruction set of kernel 6.1. Headers are at odd places in packets, and every
-/// machine this runs on can read them there: without the feature each field is read in bytes.
-const FLAGS: [&str; 4] = [
-    "-Cdebuginfo=2",
-    "-Clink-arg=--btf",
-    "-Ctarget-cpu=v3",
-    "-Ctarget-feature=+allows-misaligned-mem-access",
-];
+/// v3 is the newest instruction set of kernel 6.1.
+const FLAGS: [&str; 3] = ["-Cdebuginfo=2", "-Clink-arg=--btf", "-Ctarget-cpu=v3"];
 
 /// Compiles the kernel programs if anything changed and returns the objects' paths.
 ///

@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use crate::BuildError;
 
 /// The packages that are compiled for the kernel.
-const PACKAGES: [&str; 5] = [
+const PACKAGES: [&str; 7] = [
     "bpf/kernel",
     "bpf/common",
+    "integration/common",
+    "integration/ebpf",
     "wire",
     "xdp-l4lb/common",
     "xdp-l4lb/ebpf",

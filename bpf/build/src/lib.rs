@@ -36,7 +36,7 @@ pub use compile::build;
 pub use toolchain::Toolchain;
 
 /// Every object: its name, which is also the name of the binary that its package builds.
-pub const OBJECTS: [&str; 1] = ["xdp-l4lb"];
+pub const OBJECTS: [&str; 2] = ["bench", "xdp-l4lb"];
 
 /// Why there are no kernel programs.
 #[derive(Debug, thiserror::Error)]

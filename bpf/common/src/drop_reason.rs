@@ -70,6 +70,8 @@ reasons! {
     UnknownBalancer = "unknown_balancer",
     /// Encapsulated for an address that this node does not serve.
     NotOwned = "not_owned",
+    /// Congestion was marked on the way, in a packet whose ends do not know the mark (RFC 6040).
+    MarkedNotEct = "marked_not_ect",
 }
 
 const _: () = assert!(DropReason::ALL.len() <= COUNTERS as usize);

@@ -1,2 +1,8 @@
+//! What every kernel program does with a packet: bounded reads and writes, room for headers.
 #![no_std]
-//! What every kernel program does with a packet.
+#![feature(asm_experimental_arch)]
+
+mod memory;
+mod xdp;
+
+pub use xdp::Xdp;

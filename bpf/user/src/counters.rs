@@ -2,23 +2,23 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use aya::maps::{Map, MapData, PerCpuArray, PerCpuValues};
 use bpf_common::Layout;
 
 use crate::map::{MapError, MapSpec};
 use crate::pins::PinDir;
-use crate::sys::{self, BatchEnd};
+use crate::sys::{self, BatchEnd, Pod};
 use crate::table::TableError;
 
 /// Elements read by one call into the kernel.
 const BATCH: usize = 1024;
 
 /// A pinned per-CPU array of `V`.
-#[derive(Debug)]
 pub struct PerCpu<V: Layout> {
     spec: MapSpec,
     fd: OwnedFd,
+    map: PerCpuArray<MapData, Pod<V>>,
     cpus: usize,
-    layout: std::marker::PhantomData<V>,
 }
 
 impl<V: Layout> PerCpu<V> {
@@ -31,12 +31,30 @@ impl<V: Layout> PerCpu<V> {
             map: spec.name,
             source,
         })?;
+        let (fd, data) = spec.data(pins)?;
+        let map = PerCpuArray::try_from(Map::PerCpuArray(data))
+            .map_err(|source| spec.undescribed(source))?;
         Ok(Self {
             spec: *spec,
-            fd: spec.open(pins)?,
+            fd,
+            map,
             cpus,
-            layout: std::marker::PhantomData,
         })
+    }
+
+    /// Sets an element to zero on every CPU.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn reset(&mut self, index: u32) -> Result<(), TableError> {
+        let zeroes = vec![Pod(sys::from_bytes(&[])); self.cpus];
+        let failed = |source| TableError::Failed {
+            doing: "resetting",
+            map: self.spec.name,
+            source,
+        };
+        let zeroes = PerCpuValues::try_from(zeroes).map_err(|error| failed(error.into()))?;
+        self.map.set(index, zeroes, 0).map_err(failed)
     }
 
     /// Reads the first `count` elements; `fold` gets each one's index and its value on every CPU.

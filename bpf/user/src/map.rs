@@ -156,6 +156,21 @@ impl MapSpec {
         Ok(fd)
     }
 
+    /// The same with as many entries as the pinned map has: for readers that did not choose its size.
+    ///
+    /// # Errors
+    /// If it is not pinned, or differs in anything else.
+    pub fn as_pinned(&self, pins: &PinDir) -> Result<Self, MapError> {
+        let fd = self.open_pin(&pins.map(self.name))?;
+        let facts = self.facts(fd.as_fd())?;
+        let adopted = Self {
+            max_entries: facts.max_entries,
+            ..*self
+        };
+        adopted.compare(&facts)?;
+        Ok(adopted)
+    }
+
     /// Checks what is pinned already; a map that is not pinned yet passes.
     ///
     /// # Errors
@@ -204,10 +219,14 @@ impl MapSpec {
     }
 
     fn check(&self, fd: BorrowedFd<'_>) -> Result<(), MapError> {
+        self.compare(&self.facts(fd)?)
+    }
+
+    fn facts(&self, fd: BorrowedFd<'_>) -> Result<Facts, MapError> {
         let info = MapData::from_fd(self.copy(fd)?)
             .and_then(|data| data.info())
             .map_err(|source| self.undescribed(source))?;
-        self.compare(&Facts::of(&info).map_err(|source| self.undescribed(source))?)
+        Facts::of(&info).map_err(|source| self.undescribed(source))
     }
 
     fn compare(&self, facts: &Facts) -> Result<(), MapError> {

@@ -12,6 +12,8 @@ use crate::sys::{SharedWords, as_bytes, from_bytes};
 
 /// The kernel spaces an array's values by whole words.
 const WORD: usize = size_of::<u64>();
+/// Words in the largest element.
+const LARGEST: usize = 8;
 
 /// A `BPF_F_MMAPABLE` array of `T`. What a program sees of an element changes a word at a time.
 #[derive(Debug)]
@@ -88,10 +90,14 @@ impl<T: Layout> MappedArray<T> {
     /// If there is no such element.
     pub fn load(&self, index: u32) -> Result<T, OutOfRange> {
         let first = self.first_word(index)?;
-        let mut bytes = Vec::with_capacity(Self::STRIDE * WORD);
-        for word in first..first + Self::STRIDE {
+        const { assert!(Self::STRIDE <= LARGEST) };
+        let mut bytes = [0; LARGEST * WORD];
+        for (to, word) in bytes
+            .chunks_exact_mut(WORD)
+            .zip(first..first + Self::STRIDE)
+        {
             let value = self.words.load(word).ok_or(self.past(index, 0))?;
-            bytes.extend_from_slice(&value.to_ne_bytes());
+            to.copy_from_slice(&value.to_ne_bytes());
         }
         Ok(from_bytes(&bytes))
     }

@@ -12,13 +12,15 @@ use crate::map::{MapError, MapSpec};
 use crate::pins::{PinDir, PinError, failed};
 use crate::sys;
 
-/// A compiled object and the maps it shares with this process.
+/// A compiled object and its maps.
 #[derive(Clone, Copy, Debug)]
 pub struct Object<'a> {
     /// The ELF file.
     pub elf: &'a [u8],
-    /// Its maps, all of which are pinned.
+    /// The maps of the program that is wanted, which are pinned.
     pub maps: &'a [MapSpec],
+    /// Maps of the object's other programs: made with one entry, and gone after loading.
+    pub others: &'a [&'static str],
 }
 
 /// A loaded and pinned XDP program.
@@ -184,6 +186,9 @@ fn load_object(object: &Object<'_>, name: &str, pins: &PinDir) -> Result<OwnedFd
     for map in object.maps {
         loader.map_pin_path(map.name, pins.map(map.name));
         loader.map_max_entries(map.name, map.max_entries);
+    }
+    for map in object.others {
+        loader.map_max_entries(map, 1);
     }
     // The parser reads words in place, and bytes embedded in a binary are aligned by chance.
     let elf = object.elf.to_vec();

@@ -45,6 +45,14 @@ pub enum TableError {
         /// Why it failed.
         source: aya::maps::MapError,
     },
+    /// An entry could not be taken out.
+    #[error("taking an entry out of map {map}")]
+    Take {
+        /// The map's name.
+        map: &'static str,
+        /// Why it failed.
+        source: std::io::Error,
+    },
     /// A batch failed.
     #[error("reading map {map} in batches")]
     Batch {
@@ -120,6 +128,17 @@ impl<K: Layout, V: Layout> Table<K, V> {
             Err(source) if errno(&source) == Some(libc::ENOENT) => Ok(()),
             Err(source) => Err(self.failed("writing", source)),
         }
+    }
+
+    /// Removes an entry and returns what it was at that moment.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn take(&mut self, key: &K) -> Result<Option<V>, TableError> {
+        sys::lookup_and_delete(self.fd.as_fd(), key).map_err(|source| TableError::Take {
+            map: self.name,
+            source,
+        })
     }
 
     /// Reads up to about `limit` entries after `cursor`.

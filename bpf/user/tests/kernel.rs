@@ -90,6 +90,8 @@ fn a_table_is_read_in_batches_without_losing_an_entry() {
             }
         }
 
+        assert_eq!(table.take(&7).unwrap(), Some(7));
+        assert_eq!(table.take(&7).unwrap(), None);
         read.sort_unstable();
         assert_eq!(
             read,
@@ -106,8 +108,9 @@ fn a_table_is_read_in_batches_without_losing_an_entry() {
 fn each_element_of_a_per_cpu_array_has_a_value_for_every_cpu() {
     sandbox::run(|sandbox| {
         let pins = loaded(sandbox, 1, "pass", PASS).0;
-        let counters = PerCpu::<u64>::open(&COUNTERS, &pins).unwrap();
+        let mut counters = PerCpu::<u64>::open(&COUNTERS, &pins).unwrap();
 
+        counters.reset(1499).unwrap();
         let mut read = Vec::new();
         counters
             .read(2000, |index, cpus| read.push((index, cpus.len())))
@@ -149,6 +152,7 @@ fn a_pinned_map_that_differs_is_refused_by_name_and_field() {
             &Object {
                 elf: &elf,
                 maps: &[smaller],
+                others: &[],
             },
             "pass",
             &pins,
@@ -176,6 +180,7 @@ fn a_program_missing_from_its_object_is_named() {
             &Object {
                 elf: &elf,
                 maps: &MAPS,
+                others: &[],
             },
             "other",
             &pins,
@@ -375,6 +380,7 @@ fn loaded(sandbox: &Sandbox, version: u32, name: &str, verdict: u8) -> (PinDir, 
         &Object {
             elf: &elf,
             maps: &MAPS,
+            others: &[],
         },
         name,
         &pins,

@@ -21,10 +21,12 @@ pub(super) fn run(client: &Client<'_>, output: Output, command: &BgpCommand) -> 
                 RouteTable::Advertised => ("advertised", true),
             };
             let mut routes: Vec<Route> = client.get(&format!("/v1/bgp/routes?table={name}"))?;
-            routes.retain(|route| family.is_none_or(|wanted: Family| {
-                route.prefix.family() == wanted
-            }));
-            print(output, &routes, |routes, _| render_routes(routes, advertised))?;
+            routes.retain(|route| {
+                family.is_none_or(|wanted: Family| route.prefix.family() == wanted)
+            });
+            print(output, &routes, |routes, _| {
+                render_routes(routes, advertised)
+            })?;
         }
     }
     Ok(true)
@@ -32,8 +34,15 @@ pub(super) fn run(client: &Client<'_>, output: Output, command: &BgpCommand) -> 
 
 fn render_peers(peers: &[Peer], wide: bool) -> String {
     let mut table = Table::new([
-        "Node", "Local AS", "Peer AS", "Peer Address", "Session State", "Uptime", "Family",
-        "Received", "Advertised",
+        "Node",
+        "Local AS",
+        "Peer AS",
+        "Peer Address",
+        "Session State",
+        "Uptime",
+        "Family",
+        "Received",
+        "Advertised",
     ]);
     for peer in peers {
         for number in 0..peer.families.len().max(1) {
@@ -51,7 +60,9 @@ fn render_peers(peers: &[Peer], wide: bool) -> String {
                 first(address),
                 first(peer.state.as_str().to_owned()),
                 first(peer.uptime_secs.map_or_else(|| "-".into(), age)),
-                routes.map(|r| format!("{}/unicast", r.family)).unwrap_or_default(),
+                routes
+                    .map(|r| format!("{}/unicast", r.family))
+                    .unwrap_or_default(),
                 routes.map(|r| r.received.to_string()).unwrap_or_default(),
                 routes.map(|r| r.advertised.to_string()).unwrap_or_default(),
             ]);
@@ -68,7 +79,9 @@ fn render_peers(peers: &[Peer], wide: bool) -> String {
 
 fn render_routes(routes: &[Route], advertised: bool) -> String {
     let mut table = if advertised {
-        Table::new(["Node", "VRouter", "Peer", "Prefix", "NextHop", "Age", "Attrs"])
+        Table::new([
+            "Node", "VRouter", "Peer", "Prefix", "NextHop", "Age", "Attrs",
+        ])
     } else {
         Table::new(["Node", "VRouter", "Prefix", "NextHop", "Age", "Attrs"])
     };
@@ -99,7 +112,11 @@ mod tests {
 
     #[test]
     fn peers_have_the_columns_that_ciliums_users_know() {
-        let family = |family| FamilyRoutes { family, received: 3, advertised: 1 };
+        let family = |family| FamilyRoutes {
+            family,
+            received: 3,
+            advertised: 1,
+        };
         let peer = Peer {
             node: "kind-control-plane".parse().unwrap(),
             instance: "instance-65001".into(),
@@ -129,6 +146,9 @@ mod tests {
             "kind-control-plane   65001      65000     fd00:10:0:1::1   established     1h13m41s   \
              ipv4/unicast   3          1"
         );
-        assert_eq!(lines.next().unwrap().trim_start(), "ipv6/unicast   3          1");
+        assert_eq!(
+            lines.next().unwrap().trim_start(),
+            "ipv6/unicast   3          1"
+        );
     }
 }

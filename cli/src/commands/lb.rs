@@ -33,12 +33,23 @@ pub(super) fn run(client: &Client<'_>, output: Output, command: &LbCommand) -> R
 
 /// Brackets and the slash are not allowed in a query's value here.
 fn escape(vip: Vip) -> String {
-    vip.to_string().replace('[', "%5B").replace(']', "%5D").replace('/', "%2F")
+    vip.to_string()
+        .replace('[', "%5B")
+        .replace(']', "%5D")
+        .replace('/', "%2F")
 }
 
 fn render(lb: &Lb, wide: bool) -> String {
     let mut table = Table::new([
-        "VIP", "Slots", "In change", "Packets", "Backend", "State", "New", "Old", "Sent",
+        "VIP",
+        "Slots",
+        "In change",
+        "Packets",
+        "Backend",
+        "State",
+        "New",
+        "Old",
+        "Sent",
     ]);
     for service in &lb.services {
         for number in 0..service.backends.len().max(1) {
@@ -60,8 +71,10 @@ fn render(lb: &Lb, wide: bool) -> String {
     }
     let mut text = table.render("The kernel holds no services.");
     let change = &lb.transitions;
-    let oldest =
-        change.oldest_secs.map(|secs| format!(", the oldest for {}", age(secs))).unwrap_or_default();
+    let oldest = change
+        .oldest_secs
+        .map(|secs| format!(", the oldest for {}", age(secs)))
+        .unwrap_or_default();
     // Writing to a String cannot fail.
     let _ = writeln!(
         text,
@@ -111,5 +124,7 @@ fn draw(maglev: &Maglev, wide: bool) -> String {
 }
 
 fn letter(backend: usize) -> char {
-    LETTERS.get(backend % LETTERS.len()).map_or('?', |letter| char::from(*letter))
+    LETTERS
+        .get(backend % LETTERS.len())
+        .map_or('?', |letter| char::from(*letter))
 }

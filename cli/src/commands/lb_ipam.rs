@@ -29,8 +29,11 @@ fn render(allocations: &[Allocation]) -> String {
          # and a node that starts without a database gives the same one.\n",
     );
     for allocation in allocations {
-        let addresses: Vec<String> =
-            allocation.addresses.iter().map(ToString::to_string).collect();
+        let addresses: Vec<String> = allocation
+            .addresses
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         // Writing to a String cannot fail.
         let _ = write!(
             text,

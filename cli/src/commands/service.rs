@@ -36,7 +36,11 @@ fn drain(
         } else {
             "takes new flows again"
         };
-        format!("{} of {} {what}\n", drained.backend, drained.services.join(", "))
+        format!(
+            "{} of {} {what}\n",
+            drained.backend,
+            drained.services.join(", ")
+        )
     })?;
     Ok(true)
 }
@@ -47,17 +51,34 @@ fn escape(backend: &str) -> String {
 }
 
 fn render(services: &[Service], wide: bool) -> String {
-    let mut table = Table::new(["Namespace", "Name", "VIP", "Ready", "Backend", "State", "Health"]);
+    let mut table = Table::new([
+        "Namespace",
+        "Name",
+        "VIP",
+        "Ready",
+        "Backend",
+        "State",
+        "Health",
+    ]);
     for service in services {
         let lines = service.vips.len().max(service.backends.len()).max(1);
         for number in 0..lines {
-            let first = |text: &str| if number == 0 { text.to_owned() } else { String::new() };
+            let first = |text: &str| {
+                if number == 0 {
+                    text.to_owned()
+                } else {
+                    String::new()
+                }
+            };
             let vip = match service.vips.get(number) {
                 Some(vip) => vip.to_string(),
                 None => first("<pending>"),
             };
-            let [backend, state, health] =
-                service.backends.get(number).map(|b| cells(b, wide)).unwrap_or_default();
+            let [backend, state, health] = service
+                .backends
+                .get(number)
+                .map(|b| cells(b, wide))
+                .unwrap_or_default();
             table.row([
                 first(&service.namespace),
                 first(&service.name),

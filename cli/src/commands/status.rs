@@ -27,12 +27,18 @@ fn render(status: &Status, wide: bool) -> String {
         let _ = writeln!(text, "{label:<14}{value}");
     };
     line("Node", &format!("{} ({role})", status.node));
-    line("Agent", &format!("{}, up {}", status.version, age(status.uptime_secs)));
+    line(
+        "Agent",
+        &format!("{}, up {}", status.version, age(status.uptime_secs)),
+    );
     line("Ready", if status.ready { "yes" } else { "no" });
     for (number, problem) in status.problems.iter().enumerate() {
         line(if number == 0 { "Problems" } else { "" }, problem);
     }
-    line("VIPs", &format!("{} of {} in place", status.vips_ready, status.vips_wanted));
+    line(
+        "VIPs",
+        &format!("{} of {} in place", status.vips_ready, status.vips_wanted),
+    );
     let bgp = status.bgp;
     line(
         "BGP",
@@ -42,7 +48,11 @@ fn render(status: &Status, wide: bool) -> String {
         ),
     );
     for (number, interface) in status.interfaces.iter().enumerate() {
-        let reason = interface.reason.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+        let reason = interface
+            .reason
+            .as_ref()
+            .map(|why| format!(" ({why})"))
+            .unwrap_or_default();
         line(
             if number == 0 { "Interfaces" } else { "" },
             &format!("{} {}{reason}", interface.name, interface.mode),
@@ -53,7 +63,10 @@ fn render(status: &Status, wide: bool) -> String {
         line("Drained", &drained.join(", "));
     }
     if wide {
-        line("Stores", &format!("{} into kernel tables since the start", status.stores));
+        line(
+            "Stores",
+            &format!("{} into kernel tables since the start", status.stores),
+        );
         for (number, kind) in status.objects.iter().enumerate() {
             line(
                 if number == 0 { "Objects" } else { "" },

@@ -4,6 +4,8 @@
 //! wait for each other, and keys that differ in one word never collide before the final mix, which
 //! is a bijection.
 
+use wire::{part, put};
+
 use crate::layout::{VipKey, VipTable};
 
 /// Odd numbers without structure: the fractions of the square roots of the first primes.
@@ -14,6 +16,9 @@ const FACTORS: [u64; 5] = [
     0xa54f_f53a_5f1d_36f1,
     0x510e_527f_ade6_82d1,
 ];
+
+/// Bytes 8 to 12 of a v4-mapped address (RFC 4291 §2.5.5.2).
+const V4_MAPPED: u64 = 0xffff_0000;
 
 /// Fleet-wide seed of [`flow_hash`] unless the configuration has another.
 pub const DEFAULT_FLOW_SEED: u64 = 0x736c_7569_6365_6761;
@@ -58,10 +63,9 @@ impl AddrWords {
     #[must_use]
     #[inline(always)]
     pub const fn new(addr: [u8; 16]) -> Self {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = addr;
         Self {
-            hi: u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
-            lo: u64::from_ne_bytes([i, j, k, l, m, n, o, p]),
+            hi: u64::from_ne_bytes(part::<0, _, _>(&addr)),
+            lo: u64::from_ne_bytes(part::<8, _, _>(&addr)),
         }
     }
 
@@ -69,10 +73,9 @@ impl AddrWords {
     #[must_use]
     #[inline(always)]
     pub const fn v4(addr: [u8; 4]) -> Self {
-        let [a, b, c, d] = addr;
         Self {
             hi: 0,
-            lo: u64::from_ne_bytes([0, 0, 0xff, 0xff, a, b, c, d]),
+            lo: (u32::from_ne_bytes(addr) as u64) << 32 | V4_MAPPED,
         }
     }
 
@@ -80,18 +83,18 @@ impl AddrWords {
     #[must_use]
     #[inline(always)]
     pub const fn bytes(self) -> [u8; 16] {
-        let [a, b, c, d, e, f, g, h] = self.hi.to_ne_bytes();
-        let [i, j, k, l, m, n, o, p] = self.lo.to_ne_bytes();
-        [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
+        let mut addr = [0; 16];
+        put::<0, _, _>(&mut addr, self.hi.to_ne_bytes());
+        put::<8, _, _>(&mut addr, self.lo.to_ne_bytes());
+        addr
     }
 
     /// The IPv4 address, if this is one.
     #[must_use]
     #[inline(always)]
     pub const fn as_v4(self) -> Option<[u8; 4]> {
-        let [a, b, c, d, e, f, g, h] = self.lo.to_ne_bytes();
-        if self.hi == 0 && matches!([a, b, c, d], [0, 0, 0xff, 0xff]) {
-            Some([e, f, g, h])
+        if self.hi == 0 && low(self.lo) as u64 == V4_MAPPED {
+            Some(low(self.lo >> 32).to_ne_bytes())
         } else {
             None
         }

@@ -31,6 +31,41 @@
 //! [`layout::Config`].
 #![cfg_attr(not(test), no_std)]
 
+mod access;
+mod answer;
+pub mod decap;
+mod fast;
+mod forward;
+mod general;
 pub mod hash;
+mod headers;
 pub mod layout;
+mod limit;
+mod lookup;
+mod steer;
+mod verdict;
 mod words;
+
+pub use bpf_common::{Frame, Packet};
+
+pub use access::{Backend, Maps, Port, Remembered, Service};
+pub use answer::{Answer, ECHO_V4, ECHO_V6, Head, MAX_QUOTE, PUSH_V4, PUSH_V6};
+pub use fast::fast;
+pub use forward::{Exit, Forward, HEAD_V4, HEAD_V6, Inner};
+pub use general::general;
+pub use verdict::{Fast, Verdict};
+
+/// What happens to a packet. The program calls the two halves itself, so that the second stays out
+/// of the first one's way.
+pub fn decide(maps: &impl Maps, packet: &impl Packet) -> Verdict {
+    match fast(maps, packet) {
+        Fast::Pass(counter) => Verdict::Pass(counter),
+        Fast::Drop(reason) => Verdict::Drop(reason),
+        Fast::Forward(forward) => Verdict::Forward(forward),
+        Fast::Unsure => {
+            let mut verdict = Verdict::Pass(layout::Counter::PassedNotIp);
+            general(maps, packet, &mut verdict);
+            verdict
+        }
+    }
+}

@@ -3,6 +3,7 @@
 use core::net::Ipv4Addr;
 
 use bpf_common::Layout;
+use wire::part;
 
 const LOW_31: u64 = 0x7fff_ffff;
 const LOW_48: u64 = 0xffff_ffff_ffff;
@@ -326,16 +327,14 @@ impl NextHop {
     #[must_use]
     #[inline(always)]
     pub const fn link(self) -> u16 {
-        let [_, _, _, _, _, _, low, high] = self.0.to_le_bytes();
-        u16::from_le_bytes([low, high])
+        u16::from_le_bytes(part::<6, _, _>(&self.0.to_le_bytes()))
     }
 
     /// The station's address.
     #[must_use]
     #[inline(always)]
     pub const fn mac(self) -> [u8; 6] {
-        let [a, b, c, d, e, f, _, _] = self.0.to_le_bytes();
-        [a, b, c, d, e, f]
+        part::<0, _, _>(&self.0.to_le_bytes())
     }
 
     /// Whether there is a station's address.

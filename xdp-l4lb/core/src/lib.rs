@@ -2,6 +2,7 @@
 
 mod hash;
 mod placement;
+mod planner;
 mod pools;
 mod slots;
 mod steps;
@@ -9,4 +10,5 @@ mod steps;
 pub mod desired;
 pub mod maglev;
 
+pub use planner::{Fault, GRACE, Planner, Role, ServiceStatus, Settings};
 pub use steps::{Capacity, Readback, SlotStore, Step, Tables, Way};

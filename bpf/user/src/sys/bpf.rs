@@ -9,9 +9,12 @@ use std::path::Path;
 
 use bpf_common::Layout;
 
+use super::layout::from_bytes;
+
 const OBJ_PIN: libc::c_long = 6;
 const OBJ_GET: libc::c_long = 7;
 const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
+const MAP_LOOKUP_AND_DELETE: libc::c_long = 21;
 const MAP_LOOKUP_BATCH: libc::c_long = 24;
 const LINK_CREATE: libc::c_long = 28;
 const LINK_UPDATE: libc::c_long = 29;
@@ -77,6 +80,15 @@ struct LinkUpdateAttr {
     new_program: u32,
     flags: u32,
     old_program: u32,
+}
+
+#[repr(C)]
+struct ElementAttr {
+    map: u32,
+    pad: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
 }
 
 #[repr(C)]
@@ -218,6 +230,28 @@ pub(crate) fn lookup_batch<K: Layout, V: Layout>(
         values.set_len(read * per_key);
     }
     Ok(end)
+}
+
+/// Removes an entry of a hash table and returns what it was then.
+pub(crate) fn lookup_and_delete<K: Layout, V: Layout>(
+    map: BorrowedFd<'_>,
+    key: &K,
+) -> io::Result<Option<V>> {
+    let mut value: V = from_bytes(&[]);
+    let mut attr = ElementAttr {
+        map: number(map),
+        pad: 0,
+        key: address(&raw const *key),
+        value: address_mut(&raw mut value),
+        flags: 0,
+    };
+    // SAFETY: key and value have the map's own sizes, checked when it was opened, and outlive the
+    // call.
+    match unsafe { bpf(MAP_LOOKUP_AND_DELETE, &mut attr) } {
+        Ok(_) => Ok(Some(value)),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// # Safety

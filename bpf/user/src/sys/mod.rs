@@ -7,7 +7,8 @@ mod probe;
 
 pub use bpf::Cursor;
 pub(crate) use bpf::{
-    BatchEnd, LinkState, link_create, link_state, link_update, lookup_batch, object_get, object_pin,
+    BatchEnd, LinkState, link_create, link_state, link_update, lookup_and_delete, lookup_batch,
+    object_get, object_pin,
 };
 pub use layout::Pod;
 pub(crate) use layout::{as_bytes, from_bytes};

@@ -1,0 +1,9 @@
+//! The role `balancer`: everything is started here, and wired together.
+
+mod api;
+mod node;
+mod views;
+mod wiring;
+
+pub(crate) use node::run;
+pub(crate) use views::interfaces;

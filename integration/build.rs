@@ -1,0 +1,5 @@
+//! Embeds the benchmark's kernel programs.
+
+fn main() {
+    bpf_build::embed("bench");
+}

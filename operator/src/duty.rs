@@ -1,0 +1,120 @@
+//! The operator's decisions: what the allocator gives, and what is written about it.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use api::{Key, Kind, Object, Statement};
+use lb_ipam::{Action, Allocator, Delta, PoolConditions, Satisfaction};
+use store::WriteError;
+use types::{Family, ObjectName};
+
+use crate::outbox::{Event, Outbox, Ticket, Write};
+use crate::seen::Seen;
+use crate::wish::{Author, Wish, of_action};
+
+/// What changed, all of it about the same moment.
+#[derive(Clone, Debug, Default)]
+pub struct Input {
+    /// The objects as the source shows them now; `None` for those that are gone.
+    pub objects: BTreeMap<Key, Option<Object>>,
+    /// What that means to the allocator.
+    pub ipam: Delta,
+    /// Conditions that are to be on objects, by type, or are not to be (`None`). A type that is not
+    /// named stays as it was last said. Types of the allocator are not among them.
+    pub statements: BTreeMap<Key, BTreeMap<String, Option<Statement>>>,
+}
+
+/// The state of affairs, for people and metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Whether there is no pool, so that no service is touched.
+    pub dormant: bool,
+    /// The services that the allocator answers for, with what they have.
+    pub services: BTreeMap<ObjectName, (Vec<IpAddr>, Satisfaction)>,
+    /// The pools.
+    pub pools: BTreeMap<ObjectName, PoolConditions>,
+    /// The objects whose status could not be written when last tried, and why.
+    pub faults: BTreeMap<Key, WriteError>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Duty {
+    pub(crate) allocator: Allocator,
+    pub(crate) outbox: Outbox,
+}
+
+impl Duty {
+    pub(crate) fn new(enabled: &[Family]) -> Self {
+        Self {
+            allocator: Allocator::new(enabled),
+            outbox: Outbox::default(),
+        }
+    }
+
+    pub(crate) fn on_input(&mut self, now: Duration, input: Input) {
+        for (key, object) in input.objects {
+            let seen = object.as_ref().and_then(Seen::of);
+            self.outbox.on_event(now, Event::Shown(key, seen));
+        }
+        let was_dormant = self.allocator.is_dormant();
+        for action in self.allocator.on_change(input.ipam) {
+            let once = matches!(action, Action::ClearService { .. });
+            let (key, wish) = of_action(action);
+            let event = Event::Wished {
+                author: Author::Allocator,
+                key,
+                wish,
+                once,
+            };
+            self.outbox.on_event(now, event);
+        }
+        if self.allocator.is_dormant() && !was_dormant {
+            // Another program may be in charge of services from now on.
+            let event = Event::Released(Author::Allocator, Kind::Service);
+            self.outbox.on_event(now, event);
+        }
+        for (key, conditions) in input.statements {
+            let event = Event::Wished {
+                author: Author::Desired,
+                key,
+                wish: Wish::about(conditions),
+                once: false,
+            };
+            self.outbox.on_event(now, event);
+        }
+    }
+
+    pub(crate) fn writes(&mut self) -> Vec<Write> {
+        self.outbox.writes()
+    }
+
+    /// Returns whether the failure, if it is one, is another than that of the write before.
+    pub(crate) fn on_ended(
+        &mut self,
+        now: Duration,
+        ticket: Ticket,
+        result: Result<(), WriteError>,
+    ) -> bool {
+        let is_news = self.outbox.fault(&ticket.key) != result.as_ref().err();
+        self.outbox.on_event(now, Event::Ended(ticket, result));
+        is_news
+    }
+
+    pub(crate) fn report(&self) -> Report {
+        let services = self.allocator.allocations().map(|allocation| {
+            let has = (allocation.addresses.to_vec(), allocation.satisfaction);
+            (allocation.service.clone(), has)
+        });
+        let pools = self.allocator.pools();
+        let faults = self.outbox.faults();
+        Report {
+            dormant: self.allocator.is_dormant(),
+            services: services.collect(),
+            pools: pools.map(|(name, told)| (name.clone(), told)).collect(),
+            faults: faults
+                .map(|(key, error)| (key.clone(), error.clone()))
+                .collect(),
+        }
+    }
+}

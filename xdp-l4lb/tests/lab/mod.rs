@@ -1,0 +1,232 @@
+//! One edge and one host behind it: a veth between the test's namespace and a peer's.
+
+mod zero;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use bpf_user::{Interface, MapKind, MapSpec, Object, PinDir, Program, Table};
+use tokio::runtime::Runtime;
+use types::{BackendAddr, ObjectName, Vip};
+use xdp_l4lb::{
+    Balancer, BalancerConfig, Inspector, OpenError, Outer, Sizes, Sources, State, Tables,
+};
+use xdp_l4lb_common::layout::{FlowKey, FlowState, Slot};
+use xdp_l4lb_core::Capacity;
+use xdp_l4lb_core::desired::{Backend, Delta, Service, ServiceKey};
+
+use crate::object::xdp_object;
+use crate::sandbox::{self, Peer, Sandbox};
+
+/// The interface that the program is on.
+pub(crate) const EDGE: &str = "edge";
+
+/// How long a test waits for something that should come at once.
+const LIMIT: Duration = Duration::from_secs(15);
+
+/// The namespaces of one test.
+pub(crate) struct Lab<'s> {
+    pub(crate) sandbox: &'s Sandbox,
+    pub(crate) peer: Peer,
+    runtime: Runtime,
+}
+
+/// Runs a test with `edge` (10.0.0.1) connected to `far` (10.0.0.2), or says why it cannot.
+pub(crate) fn run(test: impl FnOnce(&Lab<'_>) + Send + 'static) {
+    sandbox::run(|sandbox| {
+        let lab = Lab {
+            sandbox,
+            peer: sandbox.peer(),
+            runtime: tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime"),
+        };
+        lab.connect();
+        match Tables::open(&lab.folder("probe"), &sizes(), &outer()) {
+            Err(OpenError::NoObject(why)) => sandbox::skip(why),
+            Ok(_) => test(&lab),
+            Err(error) => panic!("{error:?}"),
+        }
+    });
+}
+
+/// Waits until the state is as wanted.
+pub(crate) async fn until(balancer: &Balancer, wanted: impl Fn(&State) -> bool) {
+    let mut state = balancer.state();
+    let waited = tokio::time::timeout(LIMIT, state.wait_for(|state| wanted(state))).await;
+    let reached = matches!(waited, Ok(Ok(_)));
+    drop(waited);
+    assert!(reached, "waited in vain: {:#?}", balancer.state().borrow());
+}
+
+/// Lets the balancer work for a while, for a test that nothing happens.
+pub(crate) async fn work(balancer: &Balancer, time: Duration) {
+    let mut state = balancer.state();
+    let ended = tokio::time::timeout(time, state.wait_for(|_| false)).await;
+    assert!(ended.is_err(), "the balancer runs on");
+}
+
+impl Lab<'_> {
+    /// Makes the veth, also after it was removed.
+    pub(crate) fn connect(&self) {
+        self.sandbox.veth(EDGE, &self.peer, "far");
+        self.sandbox.ip("addr add 10.0.0.1/24 dev edge");
+        self.peer.ip("addr add 10.0.0.2/24 dev far");
+    }
+
+    pub(crate) fn bpffs(&self) -> &Path {
+        self.sandbox.bpffs()
+    }
+
+    pub(crate) fn tables(&self) -> Tables {
+        Tables::open(self.bpffs(), &sizes(), &outer()).expect("the tables open")
+    }
+
+    /// The flow table, as the program writes it.
+    pub(crate) fn flows(&self) -> Table<FlowKey, FlowState> {
+        let pins = PinDir::at(self.bpffs(), 1).expect("a bpffs");
+        let spec = MapSpec::new::<FlowKey, FlowState>("flows", MapKind::Hash, sizes().flows);
+        Table::open(&spec, &pins).expect("the flow table")
+    }
+
+    pub(crate) fn start(&self) -> Balancer {
+        let config = BalancerConfig {
+            bpffs: self.bpffs().to_owned(),
+            interfaces: vec![EDGE.into()],
+            sizes: sizes(),
+            outer: outer(),
+            maglev_seed: 0,
+            probe_sources: Sources::default(),
+        };
+        self.block_on(Balancer::start(config))
+            .expect("the balancer starts")
+    }
+
+    pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
+    /// Waits until `condition` gives a value, and lets the balancer work meanwhile.
+    pub(crate) fn wait_for<T>(&self, what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+        let start = Instant::now();
+        loop {
+            if let Some(value) = condition() {
+                return value;
+            }
+            assert!(start.elapsed() < LIMIT, "waited in vain for {what}");
+            self.block_on(tokio::time::sleep(Duration::from_millis(5)));
+        }
+    }
+
+    pub(crate) fn slots(&self, of: &str) -> Vec<Slot> {
+        let kernel = Inspector::open(self.bpffs()).expect("pinned tables");
+        let slots = kernel.maglev(&vip(of)).expect("readable tables");
+        slots.expect("the service is in the kernel")
+    }
+
+    /// Puts a program of somebody else on an interface.
+    pub(crate) fn occupy(&self, interface: &str, name: &str) -> Program {
+        let object = Object {
+            elf: &xdp_object(name, 2, &[]),
+            maps: &[],
+            others: &[],
+        };
+        let pins = PinDir::at(&self.folder("theirs"), 1).expect("a bpffs");
+        let program = bpf_user::load(&object, name, &pins).expect("it loads");
+        bpf_user::attach(&pins, &program, &self::interface(interface)).expect("it attaches");
+        program
+    }
+
+    /// A folder of its own in the bpffs.
+    fn folder(&self, name: &str) -> std::path::PathBuf {
+        let folder = self.bpffs().join(name);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        folder
+    }
+}
+
+/// Small tables, so that a test costs little memory.
+pub(crate) fn sizes() -> Sizes {
+    Sizes {
+        capacity: Capacity {
+            buckets: 64,
+            services: 256,
+            slots: 1 << 14,
+            backends: 256,
+        },
+        flows: 1024,
+    }
+}
+
+pub(crate) fn outer() -> Outer {
+    Outer {
+        v4: (Ipv4Addr::new(10, 0, 0, 1), 32),
+        v6: Ipv6Addr::LOCALHOST,
+        error_rate: 100,
+    }
+}
+
+pub(crate) fn delta(name: &str, service: Service) -> Delta {
+    Delta {
+        services: BTreeMap::from([(key(name), Some(service))]),
+    }
+}
+
+pub(crate) fn key(name: &str) -> ServiceKey {
+    ServiceKey {
+        object: ObjectName::new("shop", name),
+        port: "http".into(),
+    }
+}
+
+pub(crate) fn service(frontends: &[&str], backends: &[&str]) -> Service {
+    let backend = |text: &&str| {
+        let addr: BackendAddr = text.parse().expect("a backend");
+        (addr, Backend::default())
+    };
+    Service {
+        frontends: frontends.iter().map(|text| vip(text)).collect(),
+        backends: backends.iter().map(backend).collect(),
+        ..Service::default()
+    }
+}
+
+pub(crate) fn vip(text: &str) -> Vip {
+    text.parse().expect("a VIP")
+}
+
+pub(crate) fn addr(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
+
+pub(crate) fn edge() -> Interface {
+    interface(EDGE)
+}
+
+fn interface(name: &str) -> Interface {
+    Interface {
+        name: name.into(),
+        index: nix::net::if_::if_nametoindex(name).expect("the interface"),
+    }
+}
+
+/// What a shell command prints, in this thread's namespaces.
+pub(crate) fn output(command: &str) -> String {
+    let output = Command::new("sh").args(["-c", command]).output();
+    String::from_utf8(output.expect("sh runs").stdout).expect("text")
+}
+
+/// An interface's own address in a peer.
+pub(crate) fn mac_of(peer: &Peer, interface: &'static str) -> [u8; 6] {
+    let shown = peer.run(move || output(&format!("ip -o link show {interface}")));
+    let (_, rest) = shown.split_once("link/ether ").expect("an Ethernet link");
+    let octets = rest.split([' ', ':']).take(6);
+    let octets: Vec<u8> = octets
+        .map(|octet| u8::from_str_radix(octet, 16).expect("hexadecimal"))
+        .collect();
+    octets.try_into().expect("six octets")
+}
