@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use api::Kind;
-use bgp_speaker_core::Event;
 use bgp_speaker_core::desired::{ExportChange, Peer};
 use desired::{Desired, Facts, Reason};
 use serde_json::{Value, json};
@@ -364,21 +363,12 @@ fn a_peer_that_changes_its_config_keeps_its_old_routes_until_it_has_the_new_ones
     let changes = world.put(cluster("c", json!(null), json!([peer("tor", "tor2")])));
 
     assert_eq!(world.routes("tor", Family::V4), ["192.0.2.1/32"]);
-    let events = changes.bgp.into_events();
-    let [
-        Event::Exports(first),
-        Event::Instance(_),
-        Event::Exports(last),
-    ] = &events[..]
-    else {
-        panic!("{events:?}")
-    };
-    assert!(matches!(first[..], [ExportChange::Announce { .. }]));
-    assert!(
-        last.iter()
-            .all(|change| matches!(change, ExportChange::Clear(_)))
-            && last.len() == 2
-    );
+    assert!(matches!(
+        changes.bgp.exports[..],
+        [ExportChange::Announce { .. }]
+    ));
+    assert_eq!(changes.bgp.instances.len(), 1);
+    assert_eq!(changes.bgp.cleared.len(), 2);
 }
 
 #[test]
@@ -392,10 +382,12 @@ fn a_node_that_is_deselected_runs_no_instance() {
     let changes = world.put(node("edge1", json!({"rack": "r2"}), &["10.0.0.9"]));
 
     assert_eq!((selected, world.applied.instances.len()), (1, 0));
-    assert!(matches!(
-        changes.bgp.into_events()[..],
-        [Event::InstanceGone(_), Event::Exports(_)]
-    ));
+    assert_eq!(
+        changes.bgp.instances.into_values().collect::<Vec<_>>(),
+        [None]
+    );
+    assert_eq!(changes.bgp.exports, []);
+    assert_eq!(changes.bgp.cleared.len(), 2);
 }
 
 #[test]
