@@ -55,28 +55,10 @@ pub mod pool {
     pub const REASON_COUNT: &str = "noreason";
 }
 
-/// Types, reasons and messages of conditions on a Service.
+/// The type of the condition on a Service; the allocator has its reasons and messages.
 pub mod service {
     /// Whether LB-IPAM gave what the Service asks for.
     pub const IPAM_SATISFIED: &str = "cilium.io/IPAMRequestSatisfied";
-    /// Its reason when it did.
-    pub const REASON_SATISFIED: &str = "satisfied";
-    /// No enabled pool matches.
-    pub const REASON_NO_POOL: &str = "no_pool";
-    /// Every matching pool is used up.
-    pub const REASON_OUT_OF_IPS: &str = "out_of_ips";
-    /// The requested address is in a pool that does not want the Service.
-    pub const REASON_POOL_SELECTOR_MISMATCH: &str = "pool_selector_mismatch";
-    /// The requested address is taken.
-    pub const REASON_ALREADY_ALLOCATED: &str = "already_allocated";
-    /// The requested address is taken by a Service that it cannot be shared with.
-    pub const REASON_INCOMPATIBLE: &str = "already_allocated_incompatible_service";
-    /// The message for [`REASON_NO_POOL`].
-    pub const MESSAGE_NO_POOL: &str =
-        "There are no enabled CiliumLoadBalancerIPPools that match this service";
-    /// The message for [`REASON_OUT_OF_IPS`].
-    pub const MESSAGE_OUT_OF_IPS: &str =
-        "All enabled CiliumLoadBalancerIPPools that match this service ran out of allocatable IPs";
 }
 
 /// Types, reasons and messages of conditions on a CiliumBGPClusterConfig.

@@ -26,7 +26,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use api::{Delta, Key, Kind, Object, StatusPatch};
-use bgp_speaker_core::Event;
 use bgp_speaker_core::desired::{ExportChange, ExportId, Instance, InstanceName};
 use types::{NodeName, ObjectName, RouterId, Vip};
 
@@ -85,7 +84,8 @@ pub struct Changes {
     pub progress: Progress,
 }
 
-/// What differs for the BGP speaker.
+/// What differs for the BGP speaker. Told in the order of the fields, routes that only move from one
+/// export to another are never withdrawn.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BgpChanges {
     /// Routes, announcements first.
@@ -124,28 +124,6 @@ pub struct Desired {
     /// Whether something that instances are made of has changed.
     dirty_instances: bool,
     ipam: Inputs,
-}
-
-impl BgpChanges {
-    /// The events that tell the speaker, in an order that never withdraws what is only moved.
-    #[must_use]
-    pub fn into_events(self) -> Vec<Event> {
-        let mut events = Vec::new();
-        if !self.exports.is_empty() {
-            events.push(Event::Exports(self.exports));
-        }
-        for (name, instance) in self.instances {
-            events.push(match instance {
-                Some(instance) => Event::Instance(Box::new(instance)),
-                None => Event::InstanceGone(name),
-            });
-        }
-        if !self.cleared.is_empty() {
-            let cleared = self.cleared.into_iter().map(ExportChange::Clear);
-            events.push(Event::Exports(cleared.collect()));
-        }
-        events
-    }
 }
 
 impl Desired {

@@ -189,7 +189,7 @@ impl Reader<'_> {
             some(
                 "externalTrafficPolicy",
                 local(&spec.external_traffic_policy),
-                "it decides which nodes announce; a node that does balances to all backends",
+                "nodes with an active backend announce host routes, and balance to all backends",
             ),
             some(
                 "internalTrafficPolicy",

@@ -56,7 +56,7 @@ impl World {
     /// These objects and no others.
     pub(crate) fn with(objects: impl IntoIterator<Item = Value>) -> Self {
         let mut world = Self::unsynced();
-        world.tell(Delta {
+        world.tell(&Delta {
             objects: objects
                 .into_iter()
                 .map(|value| entry(object(value)))
@@ -70,7 +70,7 @@ impl World {
     /// A world that is told at once what this one knows.
     pub(crate) fn rebuilt(&self) -> Self {
         let mut world = Self::unsynced();
-        world.tell(Delta {
+        world.tell(&Delta {
             objects: self.objects.values().cloned().map(entry).collect(),
             refused: self
                 .refused
@@ -85,14 +85,14 @@ impl World {
     }
 
     pub(crate) fn put(&mut self, value: Value) -> Changes {
-        self.tell(Delta {
+        self.tell(&Delta {
             objects: [entry(object(value))].into(),
             ..Delta::default()
         })
     }
 
     pub(crate) fn remove(&mut self, kind: Kind, name: ObjectName) -> Changes {
-        self.tell(Delta {
+        self.tell(&Delta {
             objects: [(Key::new(kind, name), None)].into(),
             ..Delta::default()
         })
@@ -100,14 +100,14 @@ impl World {
 
     pub(crate) fn refuse(&mut self, kind: Kind, name: ObjectName, refused: bool) -> Changes {
         let faults = if refused { vec![fault()] } else { Vec::new() };
-        self.tell(Delta {
+        self.tell(&Delta {
             refused: [(Key::new(kind, name), faults)].into(),
             ..Delta::default()
         })
     }
 
     pub(crate) fn sync(&mut self, kinds: impl IntoIterator<Item = Kind>) -> Changes {
-        self.tell(Delta {
+        self.tell(&Delta {
             synced: kinds.into_iter().collect(),
             ..Delta::default()
         })
@@ -143,7 +143,7 @@ impl World {
         changes
     }
 
-    pub(crate) fn tell(&mut self, delta: Delta) -> Changes {
+    pub(crate) fn tell(&mut self, delta: &Delta) -> Changes {
         for (key, object) in &delta.objects {
             self.applied.statuses.remove(key);
             match object {
@@ -159,7 +159,7 @@ impl World {
             }
         }
         self.synced.extend(&delta.synced);
-        let changes = self.desired.on_change(&delta);
+        let changes = self.desired.on_change(delta);
         self.applied.apply(changes.clone());
         changes
     }
