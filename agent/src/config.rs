@@ -1,12 +1,12 @@
 //! The configuration file: TOML, unknown keys refused, every value checked before anything starts.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use agent_api::Role;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
-use types::{Family, NodeName, Prefix, RouterId};
+use types::{NodeName, Prefix, RouterId};
 
 /// What the agent does on this node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,9 +67,9 @@ pub(crate) struct Balancer {
     /// Native, generic, or native where the driver has it.
     pub(crate) xdp: XdpMode,
     /// The source of encapsulated IPv4 packets: the prefix plus the flow's hash.
-    pub outer_v4: Prefix,
+    pub(crate) outer_v4: (Ipv4Addr, u8),
     /// The source of encapsulated IPv6 packets: the prefix plus the flow's hash.
-    pub outer_v6: Prefix,
+    pub(crate) outer_v6: Ipv6Addr,
     /// Table sizes.
     pub(crate) tables: Tables,
     /// The BGP identifier; the node's IPv4 address where it is not given.
@@ -181,8 +181,8 @@ impl Config {
                 state_dir: raw.state_dir,
                 interfaces: interfaces("balancer", balancer.interfaces)?,
                 xdp: balancer.xdp,
-                outer_v4: outer("ipv4", balancer.outer_source_ipv4, Family::V4, 31)?,
-                outer_v6: outer("ipv6", balancer.outer_source_ipv6, Family::V6, 64)?,
+                outer_v4: outer_v4(balancer.outer_source_ipv4)?,
+                outer_v6: outer_v6(balancer.outer_source_ipv6)?,
                 tables: balancer.tables.checked()?,
                 router_id: raw.bgp.router_id.map(RouterId::try_from).transpose()?,
             }),
@@ -213,15 +213,6 @@ impl Config {
             role,
         })
     }
-
-    /// The role without its settings.
-    #[must_use]
-    pub(crate) const fn role(&self) -> Role {
-        match self.role {
-            RoleConfig::Balancer(_) => Role::Balancer,
-            RoleConfig::Backend(_) => Role::Backend,
-        }
-    }
 }
 
 impl Default for Log {
@@ -239,7 +230,7 @@ impl Default for Tables {
             services: 1 << 17,
             slots: 1 << 22,
             backends: 1 << 17,
-            flows: 1 << 20,
+            flows: 1 << 18,
         }
     }
 }
@@ -275,13 +266,24 @@ fn interfaces(section: &str, names: Vec<String>) -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn outer(key: &str, prefix: Prefix, family: Family, longest: u8) -> Result<Prefix> {
-    ensure!(
-        prefix.family() == family && prefix.len() <= longest,
-        "balancer.outer-source-{key}: {prefix} leaves no room for the flow's hash: expected an \
-         {family} prefix of at most {longest} bits"
-    );
-    Ok(prefix)
+fn outer_v4(prefix: Prefix) -> Result<(Ipv4Addr, u8)> {
+    match prefix.addr() {
+        IpAddr::V4(addr) if prefix.len() <= 31 => Ok((addr, prefix.len())),
+        IpAddr::V4(_) | IpAddr::V6(_) => bail!(
+            "balancer.outer-source-ipv4: {prefix} leaves no room for the flow's hash: expected an \
+             IPv4 prefix of at most 31 bits"
+        ),
+    }
+}
+
+fn outer_v6(prefix: Prefix) -> Result<Ipv6Addr> {
+    match prefix.addr() {
+        IpAddr::V6(addr) if prefix.len() <= 64 => Ok(addr),
+        IpAddr::V4(_) | IpAddr::V6(_) => bail!(
+            "balancer.outer-source-ipv6: {prefix} leaves no room for the flow's hash: expected an \
+             IPv6 prefix of at most 64 bits"
+        ),
+    }
 }
 
 fn node_name(given: Option<String>) -> Result<NodeName> {
@@ -327,7 +329,7 @@ mod tests {
     fn a_balancer_needs_interfaces_and_outer_sources() {
         let config = Config::parse(BALANCER).unwrap();
 
-        assert_eq!(config.role(), Role::Balancer);
+        assert!(matches!(config.role, RoleConfig::Balancer(_)));
         assert_eq!(config.socket, Path::new("/run/sluicegate/agent.sock"));
         for line in ["interfaces", "outer-source-ipv4", "outer-source-ipv6"] {
             let without: String = BALANCER

@@ -15,7 +15,7 @@ pub(crate) async fn requested() {
         }
         (Err(error), _) | (_, Err(error)) => {
             tracing::error!(%error, "signals cannot be heard; end the agent with SIGKILL");
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

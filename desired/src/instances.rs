@@ -77,6 +77,15 @@ impl fmt::Display for Reason {
     }
 }
 
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.peer {
+            Some(peer) => write!(f, "BGP peer {peer} of {}: {}", self.instance, self.reason),
+            None => write!(f, "BGP instance {}: {}", self.instance, self.reason),
+        }
+    }
+}
+
 impl Wanted {
     /// What the node's config says. `export` gives the number of a set of routes.
     pub(crate) fn new(

@@ -34,6 +34,8 @@ pub struct KernelService {
     pub open_slots: u32,
     /// Slots per backend id, by where new flows go.
     pub slots: BTreeMap<u32, u32>,
+    /// Slots per backend id, by where flows that are not remembered go.
+    pub previous: BTreeMap<u32, u32>,
     /// What went through since the record was made.
     pub traffic: Traffic,
 }
@@ -245,10 +247,11 @@ impl Inspector {
 
     fn service(&self, index: u32, traffic: Option<Traffic>) -> Result<KernelService, InspectError> {
         let record = self.services.load(index)?;
-        let mut slots = BTreeMap::new();
+        let (mut slots, mut previous) = (BTreeMap::new(), BTreeMap::new());
         let mut open_slots = 0;
         for slot in self.table(&record)? {
             *slots.entry(slot.current()).or_insert(0) += 1;
+            *previous.entry(slot.previous()).or_insert(0) += 1;
             open_slots += u32::from(slot.is_open());
         }
         let table = SlotTable::from_word(record.table);
@@ -260,6 +263,7 @@ impl Inspector {
             table: Some(table).filter(|table| !table.is_none()),
             open_slots,
             slots,
+            previous,
             traffic: traffic.unwrap_or_default(),
         })
     }

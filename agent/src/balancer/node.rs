@@ -12,10 +12,11 @@ use store::{Directory, DirectoryConfig, Faults, Hub, HubHandle, Overrides};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use types::{Family, NodeName};
-use xdp_l4lb::{Balancer, BalancerConfig, Outer, ProbeSources, Sizes};
+use xdp_l4lb::{Balancer, BalancerConfig, Outer, Sizes, Sources};
+use xdp_l4lb_core::Capacity;
 use xdp_l4lb_core::desired::{Service, ServiceKey};
 
-use super::wiring::{self, Wiring};
+use super::wiring::Wiring;
 use crate::config::{self, Config};
 use crate::{http, stop};
 
@@ -25,6 +26,9 @@ const INPUTS: usize = 16;
 
 /// The seed of every node's Maglev tables: the same in the whole fleet.
 const MAGLEV_SEED: u64 = 0x736c_7569_6365_3031;
+
+/// ICMP errors a second that each CPU generates at most.
+const ERROR_RATE: u32 = 100;
 
 /// The parts of a running balancer, as the API sees them.
 pub(super) struct Node {
@@ -118,18 +122,25 @@ async fn start(
 }
 
 fn balancer_config(bpf_dir: &Path, own: &config::Balancer) -> BalancerConfig {
+    let tables = own.tables;
     BalancerConfig {
         bpffs: bpf_dir.to_owned(),
         interfaces: own.interfaces.clone(),
         sizes: Sizes {
-            services: own.tables.services,
-            slots: own.tables.slots,
-            backends: own.tables.backends,
-            flows: own.tables.flows,
-            ..Sizes::default()
+            capacity: Capacity {
+                services: tables.services,
+                slots: tables.slots,
+                backends: tables.backends,
+                ..Capacity::default()
+            },
+            flows: tables.flows,
         },
-        outer: Outer::new(own.outer_v4, own.outer_v6),
+        outer: Outer {
+            v4: own.outer_v4,
+            v6: own.outer_v6,
+            error_rate: ERROR_RATE,
+        },
         maglev_seed: MAGLEV_SEED,
-        probe_sources: ProbeSources::default(),
+        probe_sources: Sources::default(),
     }
 }

@@ -8,6 +8,7 @@ use anyhow::Result;
 use api::{Key, Kind, Object};
 use bgp_speaker::{PeerStatus, RouteStatus};
 use bgp_speaker_core::SessionState;
+use bgp_speaker_packet::NextHop;
 use store::Faults;
 use store::manifest::Subject;
 use types::{BackendAddr, NodeName, ObjectName, Vip};
@@ -44,7 +45,7 @@ pub(super) fn problems(state: &State, told: &Told, report: &operator::Report) ->
     }
     for (service, (_, satisfaction)) in &report.services {
         if !satisfaction.is_satisfied() {
-            problems.push(format!("service {service}: {}", satisfaction.message()));
+            problems.push(format!("service {service}: {satisfaction}"));
         }
     }
     for (key, why) in &report.faults {
@@ -133,7 +134,7 @@ pub(super) fn services(
     for (name, (_, satisfaction)) in &report.services {
         if !satisfaction.is_satisfied() {
             let service = services.entry(name.clone()).or_insert_with(|| empty(name));
-            service.notes.push(satisfaction.message());
+            service.notes.push(satisfaction.to_string());
         }
     }
     for (key, status) in &state.services {
@@ -173,10 +174,7 @@ pub(super) fn services(
 }
 
 fn is_load_balancer(object: &Object) -> bool {
-    match object {
-        Object::Service(service) => service.kind == api::ServiceType::LoadBalancer,
-        _ => false,
-    }
+    matches!(object, Object::Service(service) if service.kind == api::ServiceType::LoadBalancer)
 }
 
 fn empty(name: &ObjectName) -> shown::Service {
@@ -299,7 +297,9 @@ fn lb_service(
             port,
             protocol,
         },
-        slots: service.table.map_or(0, |table| table.len()),
+        slots: service
+            .table
+            .map_or(0, xdp_l4lb_common::layout::SlotTable::len),
         slots_in_change: service.open_slots,
         counters: shown::Counters {
             packets: service.traffic.packets,
@@ -399,8 +399,15 @@ pub(super) fn route(node: &NodeName, route: &RouteStatus) -> shown::Route {
         prefix: route.prefix,
         next_hop: route
             .next_hop
-            .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |hop| hop.addr()),
+            .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), next_hop),
         age_secs: route.age.map_or(0, |age| age.as_secs()),
         attrs: route.attributes.clone(),
+    }
+}
+
+fn next_hop(hop: NextHop) -> IpAddr {
+    match hop {
+        NextHop::V4(addr) => addr.into(),
+        NextHop::V6 { global, .. } => global.into(),
     }
 }

@@ -183,6 +183,14 @@ impl Wiring {
             }
             self.end_of_rib = EndOfRib::Due(Instant::now() + LATEST_END_OF_RIB);
         }
+        if self.all_in_place() && matches!(self.end_of_rib, EndOfRib::Due(_)) {
+            self.allow_end_of_rib().await?;
+        }
+        Ok(())
+    }
+
+    /// Whether every VIP that is asked for may be announced.
+    fn all_in_place(&self) -> bool {
         let told = self
             .node
             .told
@@ -192,12 +200,7 @@ impl Wiring {
             .services
             .values()
             .flat_map(|service| &service.frontends);
-        let all = wanted.all(|vip| self.ready.contains(vip));
-        drop(told);
-        if all && matches!(self.end_of_rib, EndOfRib::Due(_)) {
-            self.allow_end_of_rib().await?;
-        }
-        Ok(())
+        wanted.all(|vip| self.ready.contains(vip))
     }
 
     async fn allow_end_of_rib(&mut self) -> Result<()> {
