@@ -101,9 +101,14 @@ impl Satisfaction {
             Self::AlreadyAllocated(_) => "already_allocated",
         }
     }
+
+    /// The condition's message.
+    #[must_use]
+    pub fn message(self) -> String {
+        self.to_string()
+    }
 }
 
-/// The condition's message.
 impl fmt::Display for Satisfaction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -144,7 +149,7 @@ mod tests {
     #[test]
     fn reasons_and_messages_are_those_that_clients_know() {
         let addr = "192.0.2.1".parse().unwrap();
-        let said = |satisfaction: Satisfaction| (satisfaction.reason(), satisfaction.to_string());
+        let said = |satisfaction: Satisfaction| (satisfaction.reason(), satisfaction.message());
 
         assert_eq!(said(Satisfaction::Satisfied), ("satisfied", String::new()));
         assert_eq!(

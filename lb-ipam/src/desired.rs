@@ -123,7 +123,8 @@ pub enum Inputs {
     /// Pools or services are not all listed yet: nothing is decided.
     #[default]
     Incomplete,
-    /// All listed, but some pool was refused and no good version of it is known: nothing is taken away.
+    /// All listed, but something was refused of which no good version is known, such as a pool: nothing
+    /// is taken away because of what the pools say.
     Faulty,
     /// All listed and valid.
     Complete,

@@ -70,7 +70,8 @@ impl Wish {
             }
         }
         for (kind, statement) in &self.conditions {
-            if seen.conditions.get(kind) != statement.as_ref() {
+            let shown = seen.conditions.get(kind).map(content);
+            if shown != statement.as_ref().map(content) {
                 patch.conditions.insert(kind.clone(), statement.clone());
             }
         }
@@ -116,7 +117,7 @@ fn satisfaction_statement(satisfaction: Satisfaction) -> Statement {
     } else {
         Truth::False
     };
-    Statement::new(status, satisfaction.reason(), satisfaction.to_string())
+    Statement::new(status, satisfaction.reason(), satisfaction.message())
 }
 
 fn pool_statements(conditions: &PoolConditions) -> BTreeMap<String, Option<Statement>> {
@@ -137,6 +138,11 @@ fn pool_statements(conditions: &PoolConditions) -> BTreeMap<String, Option<State
         .chain(counts)
         .map(|(kind, statement)| (kind.to_owned(), Some(statement)))
         .collect()
+}
+
+/// What must be so. A new generation of the object alone is not worth a write.
+fn content(statement: &Statement) -> (Truth, &str, &str) {
+    (statement.status, &statement.reason, &statement.message)
 }
 
 fn shown_addresses(seen: &Seen) -> impl Iterator<Item = IpAddr> {

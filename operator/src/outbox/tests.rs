@@ -22,6 +22,20 @@ fn nothing_is_written_where_the_status_says_it_already() {
 }
 
 #[test]
+fn a_new_generation_alone_is_not_written() {
+    let mut outbox = Outbox::default();
+    let mut seen = seen(1, Some(true));
+    for condition in seen.conditions.values_mut() {
+        condition.observed_generation = Some(7);
+    }
+
+    outbox.on_event(T0, Event::Shown(key(), Some(seen)));
+    outbox.on_event(T0, wished(true));
+
+    assert_eq!(outbox.writes(), []);
+}
+
+#[test]
 fn a_difference_is_written_once_however_often_the_old_state_is_shown() {
     let mut outbox = Outbox::default();
     outbox.on_event(T0, shown(1, None));
