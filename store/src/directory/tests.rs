@@ -11,6 +11,7 @@ use crate::source::{Statuses, WriteError};
 
 mod files;
 mod given;
+mod property;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
