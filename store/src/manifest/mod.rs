@@ -18,7 +18,7 @@ use std::path::Path;
 pub use fault::{FileFault, Subject};
 pub(crate) use file::FileRead;
 pub(crate) use scan::{Identity, Listing, Stamp, scan};
-pub(crate) use set::ManifestSet;
+pub(crate) use set::{Found, ManifestSet};
 
 /// Every fault in a directory of manifests, or in one file, sorted by place.
 ///

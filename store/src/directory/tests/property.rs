@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use api::Version;
 use proptest::prelude::*;
 
 use super::*;
@@ -121,7 +122,7 @@ proptest! {
                 Step::Remove(file) => drop(files.remove(FILES[file])),
                 Step::Status(name, addr) => {
                     let key = key(NAMES[name]);
-                    let seen = copy.get(&key).map_or_else(|| Version::new("0"), version);
+                    let seen = copy.get(&key).map_or_else(|| Version::new("0"), version_of);
                     let status = given(&format!("10.0.0.{addr}"));
                     let write = StatusWrite { key: key.clone(), seen, status };
                     let is_there = copy.contains_key(&key);
