@@ -16,4 +16,4 @@ pub use directory::{
     Directory, DirectoryConfig, DirectoryStatuses, Faults, OverrideError, Overrides,
 };
 pub use hub::{Hub, HubHandle, Snapshot, Watcher};
-pub use source::{Source, Statuses, WriteError};
+pub use source::{Source, Statuses, WriteError, version_of};

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use api::{Change, Key, StatusPatch, Version};
+use api::{Change, Key, Object, StatusPatch, Version};
 
 /// Where objects come from. Retries are inside; what belongs together is one `Vec`.
 pub trait Source: Send {
@@ -39,4 +39,17 @@ pub enum WriteError {
     /// It cannot be written now: try again later.
     #[error("statuses cannot be written now: {0}")]
     Unavailable(String),
+}
+
+/// The version at which an object was seen, for [`Statuses::write`]. Every source puts it into the
+/// object's metadata.
+#[must_use]
+pub fn version_of(object: &Object) -> Version {
+    Version::new(
+        object
+            .meta()
+            .resource_version
+            .as_deref()
+            .unwrap_or_default(),
+    )
 }

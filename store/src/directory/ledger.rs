@@ -226,23 +226,20 @@ impl Ledger {
 
     /// Commits, then changes the memory.
     fn commit(&mut self, transaction: Transaction) -> Result<(), BadRows> {
-        let Transaction {
-            records,
-            directory,
-            drained,
-            revision,
-        } = transaction;
-        if records.is_empty() && directory.is_none() && drained.is_none() {
+        let (records, drained) = (transaction.records, transaction.drained);
+        if records.is_empty() && transaction.directory.is_none() && drained.is_none() {
             return Ok(());
         }
-        let revision = revision.unwrap_or(self.content.revision);
-        let directory = directory.or(self.content.directory);
+        let revision = transaction.revision.unwrap_or(self.content.revision);
+        let directory = transaction.directory.or(self.content.directory);
         let result = if self.in_doubt {
-            let mut whole = self.content.clone();
+            let mut whole = Content {
+                revision,
+                directory,
+                drained: drained.as_ref().unwrap_or(&self.content.drained).clone(),
+                records: self.content.records.clone(),
+            };
             whole.apply(records.clone());
-            whole.drained = drained.clone().unwrap_or(whole.drained);
-            whole.revision = revision;
-            whole.directory = directory;
             self.database.commit(&Write::whole(&whole))
         } else {
             let records = records.iter();

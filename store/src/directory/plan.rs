@@ -8,7 +8,7 @@ use api::{Fault, Key, Object, Refusal, Strictness, Timestamp};
 use serde_json::{Map, Value};
 
 use crate::database::{Content, Record};
-use crate::manifest::ManifestSet;
+use crate::manifest::{FileFault, Found, ManifestSet};
 
 /// An object with what it was given, ready to be reported.
 #[derive(Clone, Debug)]
@@ -43,10 +43,7 @@ pub(super) fn plan(
     let revision = content.revision.saturating_add(1);
     let created = created_after(content, now);
     for (key, refused) in &set.refused {
-        let faults = refused
-            .faults
-            .iter()
-            .map(crate::manifest::FileFault::to_fault);
+        let faults = refused.faults.iter().map(FileFault::to_fault);
         plan.refused.insert(key.clone(), faults.collect());
         plan.note_file(content, key, &refused.file);
     }
@@ -57,15 +54,7 @@ pub(super) fn plan(
             plan.note_file(content, key, &found.file);
             continue;
         }
-        let record = Record {
-            file: Arc::clone(&found.file),
-            manifest: Arc::clone(&found.manifest),
-            generation: generation(before, &found.manifest),
-            revision,
-            created: stated_creation(&found.manifest)
-                .unwrap_or_else(|| before.map_or(created, |before| before.created)),
-            status: before.and_then(|before| before.status.clone()),
-        };
+        let record = taken_over(before, found, revision, created);
         match object_of(&record) {
             Ok(object) => {
                 plan.puts.insert(key.clone(), Entry { record, object });
@@ -82,6 +71,20 @@ pub(super) fn plan(
         .map(|(key, _)| key.clone())
         .collect();
     plan
+}
+
+/// What a manifest makes of the record there was; a new one is as old as `created`.
+fn taken_over(before: Option<&Record>, found: &Found, revision: u64, created: Timestamp) -> Record {
+    let manifest = Arc::clone(&found.manifest);
+    Record {
+        file: Arc::clone(&found.file),
+        generation: generation(before, &manifest),
+        revision,
+        created: stated_creation(&manifest)
+            .unwrap_or_else(|| before.map_or(created, |before| before.created)),
+        status: before.and_then(|before| before.status.clone()),
+        manifest,
+    }
 }
 
 /// The object that a record makes: the manifest, with what it was given in place of what it says.

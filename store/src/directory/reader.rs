@@ -113,21 +113,29 @@ impl Reader {
         for (name, cached) in &self.files {
             set.add(name, &cached.read);
         }
-        let is_emptied = listing.files.is_empty() && self.is_other(&listing, remembered);
-        let mut directory = None;
-        if is_emptied {
-            let reason = "the directory is empty and not the one that was read before: what was \
-                          in that one stays (is a disk not mounted?); a manifest file without \
-                          objects removes them";
-            set.distrust(FileFault::whole(".", 1, reason));
-        } else if let Some(identity) = listing.identity {
-            self.last = Some(identity);
-            directory = Some(identity.inode);
-        }
+        let directory = self.believe(&listing, remembered, &mut set);
         self.unknown = listing.unknown;
         self.faults = listing.faults;
         let set = set.finish();
         (Some(Pass { set, directory }), settled)
+    }
+
+    /// Which directory this is, unless it is an empty one in place of the real one.
+    fn believe(
+        &mut self,
+        listing: &Listing,
+        remembered: Option<u64>,
+        set: &mut ManifestSet,
+    ) -> Option<u64> {
+        if listing.files.is_empty() && self.is_other(listing, remembered) {
+            let reason = "the directory is empty and not the one that was read before: what was \
+                          in that one stays (is a disk not mounted?); a manifest file without \
+                          objects removes them";
+            set.distrust(FileFault::whole(".", 1, reason));
+            return None;
+        }
+        self.last = listing.identity.or(self.last);
+        listing.identity.map(|identity| identity.inode)
     }
 
     /// Takes everything for changed the next time: what the last pass found was not taken over.

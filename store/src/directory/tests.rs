@@ -1,16 +1,17 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use api::{Ingress, Key, Kind, Object, Statement, StatusPatch, Truth, Version};
+use api::{Ingress, Key, Kind, Object, Statement, StatusPatch, Truth};
 use tempfile::TempDir;
 use types::ObjectName;
 
 use super::*;
 use crate::hub::{Hub, HubHandle, Watcher};
-use crate::source::{Statuses, WriteError};
+use crate::source::{Statuses, WriteError, version_of};
 
 mod files;
 mod given;
+mod property;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -198,10 +199,6 @@ fn ingress(object: &Object) -> Vec<Ingress> {
         return Vec::new();
     };
     service.ingress.clone()
-}
-
-fn version(object: &Object) -> Version {
-    Version::new(object.meta().resource_version.clone().unwrap())
 }
 
 fn given(addr: &str) -> StatusPatch {

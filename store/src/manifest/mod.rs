@@ -6,7 +6,7 @@
 //!
 //! An object is refused whole and by itself; the other objects of its file load. An object that is
 //! there twice is refused in both places. What can no longer be told from the files (they do not
-//! parse, or cannot be read) is not gone: see [`ManifestSet::may_hold`].
+//! parse, or cannot be read) is not gone: see `ManifestSet::may_hold`.
 
 mod fault;
 mod file;
@@ -18,7 +18,7 @@ use std::path::Path;
 pub use fault::{FileFault, Subject};
 pub(crate) use file::FileRead;
 pub(crate) use scan::{Identity, Listing, Stamp, scan};
-pub(crate) use set::ManifestSet;
+pub(crate) use set::{Found, ManifestSet};
 
 /// Every fault in a directory of manifests, or in one file, sorted by place.
 ///

@@ -48,6 +48,13 @@ struct Key {
     ignored: bool,
 }
 
+impl Content {
+    const EMPTY_MAPPING: Self = Self::Mapping {
+        entries: BTreeMap::new(),
+        key: None,
+    };
+}
+
 impl Builder {
     pub(super) fn on_event(&mut self, event: Event<'_>, line: u32) -> Result<(), BadYaml> {
         match event {
@@ -78,11 +85,7 @@ impl Builder {
             }
             Event::MappingStart(anchor, tag) => {
                 self.check_tag(tag.as_deref(), "map", line);
-                let content = Content::Mapping {
-                    entries: BTreeMap::new(),
-                    key: None,
-                };
-                self.open(anchor, line, content)?;
+                self.open(anchor, line, Content::EMPTY_MAPPING)?;
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(),
             // An anchor is known within its document (YAML 1.2 §3.2.2.2).

@@ -19,7 +19,7 @@ pub const MAX_BYTES: usize = 8 << 20;
 /// The deepest nesting of sequences and mappings that is read.
 pub const MAX_DEPTH: usize = 64;
 
-/// What a file may grow to with its aliases written out: [`NODE_BYTES`] a node, and its text.
+/// What a file may grow to with its aliases written out: its text, and some bytes a node.
 pub const MAX_EXPANDED_BYTES: usize = 32 << 20;
 
 /// How many faults of one document are listed.

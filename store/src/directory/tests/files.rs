@@ -328,7 +328,7 @@ async fn an_object_that_moves_to_another_file_stays_as_it_is() {
     let place = Place::new(&[("a.yaml", &service("a", 80)), ("b.yaml", &service("b", 80))]);
     let mut running = place.start().await;
     running.until_services(&["a", "b"]).await;
-    let seen = version(&running.object("a"));
+    let seen = version_of(&running.object("a"));
     running
         .statuses
         .write(key("a"), seen, given("10.0.0.1"))

@@ -11,7 +11,7 @@ async fn a_status_comes_back_with_the_object_and_stays_across_a_restart() {
 
     let written = running
         .statuses
-        .write(key("a"), version(&before), given("10.0.0.1"));
+        .write(key("a"), version_of(&before), given("10.0.0.1"));
     written.await.unwrap();
     running
         .until(|objects| !ingress(&objects[&key("a")]).is_empty())
@@ -25,7 +25,7 @@ async fn a_status_comes_back_with_the_object_and_stays_across_a_restart() {
     assert_eq!(ingress(&after), [Ingress::Ip("10.0.0.1".parse().unwrap())]);
     assert_eq!(after.meta().generation, before.meta().generation);
     assert_eq!(after.meta().created, before.meta().created);
-    assert_ne!(version(&after), version(&before));
+    assert_ne!(version_of(&after), version_of(&before));
     assert_eq!(again.hub.snapshot(), all);
 }
 
@@ -34,7 +34,7 @@ async fn a_status_for_what_was_not_seen_last_is_a_conflict() {
     let place = Place::new(&[("a.yaml", &service("a", 80))]);
     let mut running = place.start().await;
     running.until_services(&["a"]).await;
-    let seen = version(&running.object("a"));
+    let seen = version_of(&running.object("a"));
     let write = |patch| running.statuses.write(key("a"), seen.clone(), patch);
 
     assert_eq!(write(given("10.0.0.1")).await, Ok(()));
@@ -46,12 +46,12 @@ async fn a_status_for_what_was_not_seen_last_is_a_conflict() {
     running
         .until(|objects| !ingress(&objects[&key("a")]).is_empty())
         .await;
-    let seen = version(&running.object("a"));
+    let seen = version_of(&running.object("a"));
     let same = running
         .statuses
         .write(key("a"), seen.clone(), given("10.0.0.1"));
     assert_eq!(same.await, Ok(()));
-    assert_eq!(version(&running.object("a")), seen);
+    assert_eq!(version_of(&running.object("a")), seen);
 }
 
 #[tokio::test]
@@ -66,7 +66,7 @@ async fn statuses_written_together_are_all_written() {
         let addr = format!("10.0.0.{n}");
         running
             .statuses
-            .write(key.clone(), version(object), given(&addr))
+            .write(key.clone(), version_of(object), given(&addr))
     });
     let results = futures_util::future::join_all(writes).await;
 
@@ -87,7 +87,7 @@ async fn a_condition_keeps_its_time_until_its_truth_changes() {
         (Truth::True, "two"),
         (Truth::False, "three"),
     ] {
-        let seen = version(&running.object("a"));
+        let seen = version_of(&running.object("a"));
         let written = running
             .statuses
             .write(key("a"), seen, stated(truth, message));
@@ -133,7 +133,7 @@ async fn a_generation_counts_what_is_asked_for_and_nothing_else() {
     assert_eq!(first.meta().generation, Some(1));
     assert_eq!(labelled_object.meta().generation, Some(1));
     assert_eq!(changed.meta().generation, Some(2));
-    assert_ne!(version(&labelled_object), version(&first));
+    assert_ne!(version_of(&labelled_object), version_of(&first));
     assert_eq!(changed.meta().created, first.meta().created);
 }
 
@@ -170,7 +170,7 @@ async fn a_manifests_own_status_counts_until_one_is_written() {
 
     running
         .statuses
-        .write(key("a"), version(&before), given("10.0.0.8"))
+        .write(key("a"), version_of(&before), given("10.0.0.8"))
         .await
         .unwrap();
     running
@@ -232,7 +232,7 @@ async fn while_the_state_cannot_be_written_nothing_changes_and_then_everything_d
     lock(&ledger).break_disk();
     let written = running
         .statuses
-        .write(key("a"), version(&before), given("10.0.0.1"))
+        .write(key("a"), version_of(&before), given("10.0.0.1"))
         .await;
     assert!(
         matches!(written, Err(WriteError::Unavailable(_))),
