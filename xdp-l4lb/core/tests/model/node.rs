@@ -24,13 +24,6 @@ pub(crate) const CAPACITY: Capacity = Capacity {
     backends: 96,
 };
 
-const SETTINGS: Settings = Settings {
-    capacity: CAPACITY,
-    vip_seed: VIP_SEED,
-    flow_seed: FLOW_SEED,
-    maglev_seed: 5,
-};
-
 /// What this node has been told.
 #[derive(Clone, Default)]
 pub(crate) struct Told {
@@ -39,6 +32,7 @@ pub(crate) struct Told {
 }
 
 pub(crate) struct Node {
+    settings: Settings,
     pub(crate) kernel: Kernel,
     pub(crate) planner: Planner,
     pub(crate) now: Duration,
@@ -66,10 +60,21 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn new(flow_capacity: usize) -> Self {
-        let kernel = Kernel::new(CAPACITY, flow_capacity);
-        let mut planner = Planner::restore(SETTINGS, &kernel);
+        Self::sized(CAPACITY, flow_capacity)
+    }
+
+    pub(crate) fn sized(capacity: Capacity, flow_capacity: usize) -> Self {
+        let settings = Settings {
+            capacity,
+            vip_seed: VIP_SEED,
+            flow_seed: FLOW_SEED,
+            maglev_seed: 5,
+        };
+        let kernel = Kernel::new(capacity, flow_capacity);
+        let mut planner = Planner::restore(settings, &kernel);
         planner.on_synced();
         Self {
+            settings,
             planner,
             kernel,
             now: Duration::from_secs(1000),
@@ -167,7 +172,7 @@ impl Node {
         self.graces = Graces::default();
         self.scan = None;
         self.ready.clear();
-        self.planner = Planner::restore(SETTINGS, &self.kernel);
+        self.planner = Planner::restore(self.settings, &self.kernel);
         let services = self.told.services.clone();
         for (key, service) in services {
             let service = Some(service);

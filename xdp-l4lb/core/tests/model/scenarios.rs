@@ -9,7 +9,7 @@ use xdp_l4lb_common::layout::{Slot, SlotTable};
 use xdp_l4lb_core::desired::{
     Backend, BackendState, Health, PrimeSize, Service, TableSize, WhenEmpty,
 };
-use xdp_l4lb_core::{Fault, Readback, Role, Tables};
+use xdp_l4lb_core::{Capacity, Fault, Readback, Role, Tables};
 
 use crate::changes::{check, key, vips};
 use crate::clients::backend;
@@ -390,6 +390,34 @@ fn when_ids_run_out_the_others_serve_until_there_are_some() {
 }
 
 #[test]
+fn buckets_grow_once_a_grace_however_many_vips_there_are() {
+    let capacity = Capacity {
+        buckets: 1024,
+        services: 4096,
+        ..CAPACITY
+    };
+    let mut lab = Lab::with(Node::sized(capacity, 10));
+    let dialled = |ports: u16| Service {
+        frontends: (1..=ports).map(|port| Vip { port, ..vips()[0] }).collect(),
+        ..service(&[], 2)
+    };
+
+    lab.tell(0, Some(dialled(1)));
+    lab.pass(2);
+    for ports in [300, 500, 520] {
+        lab.tell(0, Some(dialled(ports)));
+        assert_eq!(lab.node.ready.len(), usize::from(ports));
+    }
+    let before = Readback::vip_table(&lab.node.kernel);
+    lab.pass(2);
+    lab.tell(0, Some(dialled(701)));
+
+    let after = Readback::vip_table(&lab.node.kernel);
+    assert_eq!((before.log2(), after.log2()), (7, 8));
+    assert_eq!(lab.node.ready.len(), 701);
+}
+
+#[test]
 fn a_table_that_cannot_grow_shares_out_the_slots_it_has() {
     let mut lab = Lab::new();
     let large = Service {
@@ -416,10 +444,11 @@ struct Lab {
 
 impl Lab {
     fn new() -> Self {
-        let mut lab = Self {
-            node: Node::new(1000),
-            rng: Rng(3),
-        };
+        Self::with(Node::new(1000))
+    }
+
+    fn with(node: Node) -> Self {
+        let mut lab = Self { node, rng: Rng(3) };
         lab.node.is_flaky = false;
         lab.settle();
         lab
