@@ -2,8 +2,8 @@
 
 /// One frame, from its Ethernet header on.
 pub trait Packet {
-    /// Bytes at a place the compiler knows; `None` if they do not lie in the frame's first part.
-    fn read<const N: usize>(&self, at: usize) -> Option<[u8; N]>;
+    /// `N` bytes at `AT`; `None` if they do not lie in the frame's first part.
+    fn read<const AT: usize, const N: usize>(&self) -> Option<[u8; N]>;
 
     /// Bytes at any place; `None` if the frame ends before.
     fn load<const N: usize>(&self, at: usize) -> Option<[u8; N]>;
@@ -35,10 +35,10 @@ pub struct Frame<'a> {
 }
 
 impl Packet for Frame<'_> {
-    fn read<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
+    fn read<const AT: usize, const N: usize>(&self) -> Option<[u8; N]> {
         self.bytes
             .get(..self.first)?
-            .get(at..)?
+            .get(AT..)?
             .first_chunk()
             .copied()
     }

@@ -52,16 +52,15 @@ impl Xdp {
         now <= len || unsafe { bpf_xdp_adjust_tail(self.ctx, -((now - len) as i32)) == 0 }
     }
 
-    /// Overwrites `N` bytes at a place the compiler knows; false if they do not lie in the frame's
-    /// first part.
+    /// Overwrites the frame's first bytes; false if its first part is shorter.
     #[inline(always)]
-    pub fn write<const N: usize>(&self, at: usize, bytes: &[u8; N]) -> bool {
+    pub fn write<const N: usize>(&self, bytes: &[u8; N]) -> bool {
         let (start, end) = self.ends();
-        if start + at + N > end {
+        if start + N > end {
             return false;
         }
         // SAFETY: the check above keeps the bytes inside the frame, whose memory is the program's.
-        unsafe { memory::store(start + at, bytes) };
+        unsafe { memory::store::<0, N>(start, bytes) };
         true
     }
 
@@ -74,13 +73,13 @@ impl Xdp {
 
 impl Packet for Xdp {
     #[inline(always)]
-    fn read<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
+    fn read<const AT: usize, const N: usize>(&self) -> Option<[u8; N]> {
         let (start, end) = self.ends();
-        if start + at + N > end {
+        if start + AT + N > end {
             return None;
         }
         // SAFETY: the check above keeps the bytes inside the frame.
-        Some(unsafe { memory::load(start + at) })
+        Some(unsafe { memory::load::<AT, N>(start) })
     }
 
     #[inline(always)]

@@ -2,7 +2,8 @@
 
 use crate::hash::AddrWords;
 use crate::layout::{
-    BackendMode, Counter, FlowKey, FlowState, NextHop, OuterV4, Slot, SlotTable, VipTable,
+    BUCKET_ENTRIES, BackendMode, Counter, FlowKey, FlowState, NextHop, OuterV4, Slot, SlotTable,
+    VipEntry, VipTable,
 };
 
 /// What a service record says.
@@ -52,6 +53,12 @@ pub trait Maps {
     /// Where the VIP buckets are.
     fn vip_table(&self) -> VipTable;
 
+    /// A word of the filter of addresses that are no VIP's; zeros if there is none.
+    fn no_vip(&self, word: usize) -> u64 {
+        let _ = word;
+        0
+    }
+
     /// The private seed of the VIP hash.
     fn vip_seed(&self) -> u64;
 
@@ -69,6 +76,17 @@ pub trait Maps {
 
     /// The words of a bucket, by place.
     fn bucket(&self, index: u32) -> Option<impl Fn(usize) -> u64>;
+
+    /// The service of the first entry of a bucket with this fingerprint; 0 if there is none.
+    fn probe(&self, bucket: u32, fingerprint: u32) -> u32 {
+        let Some(word) = self.bucket(bucket) else {
+            return 0;
+        };
+        (0..BUCKET_ENTRIES)
+            .map(|place| VipEntry::from_word(word(place)))
+            .find(|entry| entry.fingerprint() == fingerprint)
+            .map_or(0, VipEntry::service)
+    }
 
     /// A service record.
     fn service(&self, index: u32) -> Option<Service>;

@@ -297,9 +297,11 @@ fn quoted<P: Packet>(packet: &P, quote: usize) -> u16 {
         if at >= quote {
             break;
         }
-        if let Some(bytes) = packet.load::<4>(Ethernet::LEN + at) {
-            sum = sum.double(bytes);
-        }
+        let Some(bytes) = packet.load::<4>(Ethernet::LEN + at) else {
+            // Every one was there when the packet was found to be whole.
+            return 0;
+        };
+        sum = sum.double(bytes);
     }
     !u16::from_ne_bytes(sum.finish())
 }

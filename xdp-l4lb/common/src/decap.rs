@@ -51,7 +51,7 @@ struct Outer {
 #[inline(always)]
 pub fn decapsulate(peers: &impl Peers, packet: &impl Packet) -> Decap {
     let pass = Decap::Pass(DecapCounter::Passed);
-    let Some(header) = packet.read::<{ Ethernet::LEN }>(0) else {
+    let Some(header) = packet.read::<0, { Ethernet::LEN }>() else {
         return pass;
     };
     let ethernet = Ethernet::parse(header);
@@ -79,7 +79,7 @@ pub fn decapsulate(peers: &impl Peers, packet: &impl Packet) -> Decap {
 fn outer(packet: &impl Packet, ethertype: u16) -> Option<Outer> {
     match ethertype {
         ethertype::IPV4 => {
-            let ip = Ipv4::parse(packet.read(Ethernet::LEN)?).ok()?;
+            let ip = Ipv4::parse(packet.read::<{ Ethernet::LEN }, _>()?).ok()?;
             // A balancer sends neither.
             if ip.is_fragment() || ip.header_len != 20 {
                 return None;
@@ -92,7 +92,7 @@ fn outer(packet: &impl Packet, ethertype: u16) -> Option<Outer> {
             })
         }
         ethertype::IPV6 => {
-            let ip = Ipv6::parse(packet.read(Ethernet::LEN)?).ok()?;
+            let ip = Ipv6::parse(packet.read::<{ Ethernet::LEN }, _>()?).ok()?;
             Some(Outer {
                 src: AddrWords::new(ip.src),
                 proto: ip.next_header,
@@ -123,7 +123,7 @@ fn inner_v4<const AT: usize>(
     ethernet: &Ethernet,
     outer: &Outer,
 ) -> Decap {
-    let Some(bytes) = packet.read::<{ Ipv4::LEN }>(AT) else {
+    let Some(bytes) = packet.read::<AT, { Ipv4::LEN }>() else {
         return Decap::Pass(DecapCounter::Passed);
     };
     let Ok(ip) = Ipv4::parse(bytes) else {
@@ -153,7 +153,7 @@ fn inner_v6<const AT: usize>(
     ethernet: &Ethernet,
     outer: &Outer,
 ) -> Decap {
-    let Some(bytes) = packet.read::<{ Ipv6::LEN }>(AT) else {
+    let Some(bytes) = packet.read::<AT, { Ipv6::LEN }>() else {
         return Decap::Pass(DecapCounter::Passed);
     };
     let Ok(ip) = Ipv6::parse(bytes) else {

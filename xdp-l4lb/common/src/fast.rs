@@ -2,15 +2,20 @@
 //! first part. Everything else is left to the general path, which decides these the same way.
 
 use bpf_common::{DropReason, Packet};
-use wire::{Ethernet, Ipv4, Ipv6, Tcp, Udp, ethertype};
+use wire::{Ethernet, Ipv4, Ipv6, Tcp, Udp, ethertype, part};
 
 use crate::access::Maps;
 use crate::forward::{Inner, Obstacle, forward};
-use crate::hash::{AddrWords, Flow, flow_hash};
+use crate::hash::{AddrWords, Flow, filter_place_of, flow_hash};
 use crate::layout::{Counter, PROTO_TCP, PROTO_UDP};
-use crate::lookup::{ADDRESS_ONLY, find, tail};
+use crate::lookup::{ADDRESS_ONLY, Glance, glance, tail};
 use crate::steer::{Stage, choose};
 use crate::verdict::Fast;
+
+/// Where a frame says what it holds.
+const ETHERTYPE: usize = 12;
+/// IPv4's first byte, without options.
+const PLAIN_V4: u8 = 0x45;
 
 /// Addresses and lengths out of an IP header.
 struct Ends {
@@ -27,18 +32,17 @@ struct Ends {
 /// Decides ordinary packets.
 #[inline(always)]
 pub fn fast(maps: &impl Maps, packet: &impl Packet) -> Fast {
-    let Some(header) = packet.read::<{ Ethernet::LEN }>(0) else {
+    let Some(kind) = packet.read::<ETHERTYPE, 2>() else {
         return Fast::Unsure;
     };
-    let ethernet = Ethernet::parse(header);
     // The two ways differ in constants, so each is compiled on its own.
-    match ethernet.ethertype {
+    match u16::from_be_bytes(kind) {
         ethertype::IPV4 => match ends_v4(packet) {
-            Some(ends) => balance::<{ Ethernet::LEN + Ipv4::LEN }>(maps, packet, &ethernet, &ends),
+            Some(ends) => balance::<{ Ethernet::LEN + Ipv4::LEN }>(maps, packet, &ends),
             None => Fast::Unsure,
         },
         ethertype::IPV6 => match ends_v6(packet) {
-            Some(ends) => balance::<{ Ethernet::LEN + Ipv6::LEN }>(maps, packet, &ethernet, &ends),
+            Some(ends) => balance::<{ Ethernet::LEN + Ipv6::LEN }>(maps, packet, &ends),
             None => Fast::Unsure,
         },
         _ => Fast::Unsure,
@@ -47,8 +51,13 @@ pub fn fast(maps: &impl Maps, packet: &impl Packet) -> Fast {
 
 #[inline(always)]
 fn ends_v4(packet: &impl Packet) -> Option<Ends> {
-    let ip = Ipv4::parse(packet.read::<{ Ipv4::LEN }>(Ethernet::LEN)?).ok()?;
-    if ip.header_len != 20 || ip.is_fragment() {
+    let bytes = packet.read::<{ Ethernet::LEN }, { Ipv4::LEN }>()?;
+    let [first, ..] = bytes;
+    if first != PLAIN_V4 {
+        return None;
+    }
+    let ip = Ipv4::parse(bytes).ok()?;
+    if ip.is_fragment() {
         return None;
     }
     Some(Ends {
@@ -67,7 +76,7 @@ fn ends_v4(packet: &impl Packet) -> Option<Ends> {
 
 #[inline(always)]
 fn ends_v6(packet: &impl Packet) -> Option<Ends> {
-    let ip = Ipv6::parse(packet.read::<{ Ipv6::LEN }>(Ethernet::LEN)?).ok()?;
+    let ip = Ipv6::parse(packet.read::<{ Ethernet::LEN }, { Ipv6::LEN }>()?).ok()?;
     let dst = AddrWords::new(ip.dst);
     // No VIP is v4-mapped; what is would be taken for IPv4.
     if dst.hi == 0 {
@@ -89,53 +98,53 @@ fn ends_v6(packet: &impl Packet) -> Option<Ends> {
 
 /// `L4` is where the transport header is.
 #[inline(always)]
-fn balance<const L4: usize>(
-    maps: &impl Maps,
-    packet: &impl Packet,
-    ethernet: &Ethernet,
-    ends: &Ends,
-) -> Fast {
-    let (ports, stage, header) = match ends.proto {
-        PROTO_TCP => match packet.read::<{ Tcp::LEN }>(L4) {
-            Some(bytes) => {
-                let tcp = Tcp::parse(bytes);
-                ((tcp.src_port, tcp.dst_port), Stage::of(&tcp), Tcp::LEN)
-            }
-            None => return Fast::Unsure,
-        },
-        PROTO_UDP => match packet.read::<{ Udp::LEN }>(L4) {
-            Some(bytes) => {
-                let udp = Udp::parse(bytes);
-                let ports = (udp.src_port, udp.dst_port);
-                (ports, Stage::Unknown, Udp::LEN)
-            }
-            None => return Fast::Unsure,
-        },
+fn balance<const L4: usize>(maps: &impl Maps, packet: &impl Packet, ends: &Ends) -> Fast {
+    let (word, bit) = filter_place_of(ends.dst);
+    if maps.no_vip(word) & bit != 0 {
+        return Fast::Pass(Counter::PassedNoVip);
+    }
+    let header = match ends.proto {
+        PROTO_TCP => Tcp::LEN,
+        PROTO_UDP => Udp::LEN,
         _ => return Fast::Unsure,
+    };
+    let Some(ports) = packet.read::<L4, 4>() else {
+        return Fast::Unsure;
     };
     let flow = Flow {
         client: ends.src,
         vip: ends.dst,
-        client_port: ports.0.to_be(),
-        vip_port: ports.1.to_be(),
+        client_port: u16::from_ne_bytes(part::<0, _, _>(&ports)),
+        vip_port: u16::from_ne_bytes(part::<2, _, _>(&ports)),
         proto: ends.proto,
     };
     let holds_header = ends.inner.len >= ends.header + header;
-    let Some(found) = find(maps, flow.vip, tail(flow.vip_port, flow.proto)) else {
-        return match find(maps, flow.vip, ADDRESS_ONLY) {
-            Some(_) if holds_header => Fast::Drop(DropReason::UnservedPort),
-            Some(_) => Fast::Unsure,
-            None => Fast::Pass(Counter::PassedNoVip),
-        };
-    };
     let whole = Ethernet::LEN + ends.inner.len <= packet.first_len();
+    let found = match glance(maps, flow.vip, tail(flow.vip_port, flow.proto)) {
+        Glance::Found(found) => found,
+        Glance::Nothing => {
+            return match glance(maps, flow.vip, ADDRESS_ONLY) {
+                Glance::Found(_) if whole && holds_header => Fast::Drop(DropReason::UnservedPort),
+                Glance::Found(_) | Glance::Unclear => Fast::Unsure,
+                Glance::Nothing => Fast::Pass(Counter::PassedNoVip),
+            };
+        }
+        Glance::Unclear => return Fast::Unsure,
+    };
     if !whole || !holds_header || ends.hops == 0 {
         return Fast::Unsure;
     }
     let hash = flow_hash(maps.flow_seed(), &flow);
-    let id = choose(maps, found.index, found.service.table, hash, &flow, stage);
-    let to = (found.index, id, hash);
-    match forward(maps, packet, ethernet.src, ends.inner, to) {
+    let stage = || {
+        packet
+            .read::<L4, { Tcp::LEN }>()
+            .map(|tcp| Stage::of(&Tcp::parse(tcp)))
+    };
+    let service = (found.index, found.service.table);
+    let Some(id) = choose(maps, service, hash, &flow, stage) else {
+        return Fast::Unsure;
+    };
+    match forward(maps, packet, ends.inner, (found.index, id, hash)) {
         Ok(forward) => Fast::Forward(forward),
         Err(Obstacle::Drop(reason)) => Fast::Drop(reason),
         Err(Obstacle::Nobody | Obstacle::TooBig(_)) => Fast::Unsure,

@@ -73,7 +73,6 @@ pub(crate) enum Obstacle {
 pub(crate) fn forward(
     maps: &impl Maps,
     packet: &impl Packet,
-    sender: [u8; 6],
     inner: Inner,
     (service, id, hash): (u32, u32, u64),
 ) -> Result<Forward, Obstacle> {
@@ -104,10 +103,16 @@ pub(crate) fn forward(
         .ok_or(Obstacle::Drop(DropReason::NoDevice))?;
     let back = port.ifindex == packet.ingress();
     // The router that sent it knows the way, and which of several it was does not matter then.
-    let to_sender = back && backend.mode.has(BACKEND_OFF_LINK);
-    if !to_sender && !hop.has_mac() {
+    let dst_mac = if back && backend.mode.has(BACKEND_OFF_LINK) {
+        packet
+            .read::<6, 6>()
+            .or_else(|| packet.load(6))
+            .ok_or(Obstacle::Drop(DropReason::Malformed))?
+    } else if hop.has_mac() {
+        hop.mac()
+    } else {
         return Err(Obstacle::Drop(DropReason::NoNextHop));
-    }
+    };
     Ok(Forward {
         service,
         backend: id,
@@ -118,7 +123,7 @@ pub(crate) fn forward(
         } else {
             Exit::Through(port.ifindex)
         },
-        dst_mac: if to_sender { sender } else { hop.mac() },
+        dst_mac,
         src_mac: port.mac,
         hash,
     })

@@ -11,7 +11,7 @@ use crate::hash::{AddrWords, Flow, flow_hash};
 use crate::headers::{Headers, Kind, frame, ipv4, ipv6};
 use crate::layout::{Counter, PROTO_ICMP, PROTO_TCP, PROTO_UDP, SERVICE_REFUSE, SlotTable};
 use crate::lookup::{ADDRESS_ONLY, find, tail};
-use crate::steer::{Stage, choose};
+use crate::steer::{NOBODY, Stage, choose};
 use crate::verdict::Verdict;
 
 /// A packet of a flow to a service.
@@ -314,15 +314,12 @@ fn steer<M: Maps, P: Packet>(maps: &M, packet: &P, work: &mut Work) -> u32 {
         request,
         verdict,
     } = work;
-    let Some(header) = packet.load::<{ Ethernet::LEN }>(0) else {
-        *verdict = Verdict::Drop(DropReason::Malformed);
-        return answer::NOTHING;
-    };
-    let sender = Ethernet::parse(header).src;
-    let (service, table) = (request.service, request.table);
     let hash = flow_hash(maps.flow_seed(), &request.flow);
-    let id = choose(maps, service, table, hash, &request.flow, request.stage);
-    match forward(maps, packet, sender, headers.inner, (service, id, hash)) {
+    let service = (request.service, request.table);
+    let stage = request.stage;
+    // The stage is known, so there is always an answer.
+    let id = choose(maps, service, hash, &request.flow, || Some(stage)).unwrap_or(NOBODY);
+    match forward(maps, packet, headers.inner, (service.0, id, hash)) {
         Ok(forward) => *verdict = Verdict::Forward(forward),
         Err(Obstacle::Drop(reason)) => *verdict = Verdict::Drop(reason),
         Err(Obstacle::TooBig(mtu)) => return answer::TOO_BIG | mtu as u32,

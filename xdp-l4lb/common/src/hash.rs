@@ -17,6 +17,9 @@ const FACTORS: [u64; 5] = [
     0x510e_527f_ade6_82d1,
 ];
 
+/// Mixes well on both sides of a shift by half a word.
+const FINISH: u64 = 0xd6e8_feb8_6659_fd93;
+
 /// Bytes 8 to 12 of a v4-mapped address (RFC 4291 §2.5.5.2).
 const V4_MAPPED: u64 = 0xffff_0000;
 
@@ -118,23 +121,38 @@ pub fn vip_hash(seed: u64, table: VipTable, key: &VipKey) -> Candidates {
 #[inline(always)]
 pub const fn vip_candidates(seed: u64, table: VipTable, addr: AddrWords, tail: u32) -> Candidates {
     // The table's word is part of the seed, so one store re-seeds and swaps the table.
-    let seed = seed ^ table.word().wrapping_mul(FACTORS[4]);
-    let hash = finish(
-        (addr.hi ^ seed)
-            .wrapping_mul(FACTORS[0])
-            .wrapping_add((addr.lo ^ seed.rotate_left(23)).wrapping_mul(FACTORS[1]))
-            .wrapping_add((tail as u64 ^ seed.rotate_left(47)).wrapping_mul(FACTORS[2])),
-    );
+    let seed = seed ^ table.word();
+    let sum = (addr.hi ^ seed)
+        .wrapping_mul(FACTORS[0])
+        .wrapping_add((addr.lo ^ seed).wrapping_mul(FACTORS[1]))
+        .wrapping_add((tail as u64 ^ seed).wrapping_mul(FACTORS[2]));
+    let hash = (sum ^ (sum >> 32)).wrapping_mul(FINISH);
+    let hash = hash ^ (hash >> 32);
     let mask = table.mask();
     let a = low(hash) & mask;
-    // The upper half of another product depends on all bits of the hash.
+    // Another product, so that keys that share one bucket do not share the other.
     let b = low(hash.wrapping_mul(FACTORS[3]) >> 32) & mask;
     let b = if a == b { (a ^ 1) & mask } else { b };
     Candidates {
         bucket_a: table.base().wrapping_add(a),
         bucket_b: table.base().wrapping_add(b),
+        // The upper half as it was before the halves were combined: every bit of the sum is in it.
         fingerprint: low(hash >> 32),
     }
+}
+
+/// The word of [`crate::layout::Config::no_vip`] and the bit in it that stand for an address.
+#[must_use]
+pub const fn filter_place(addr: [u8; 16]) -> (usize, u64) {
+    filter_place_of(AddrWords::new(addr))
+}
+
+/// [`filter_place`] for an address in words.
+#[must_use]
+#[inline(always)]
+pub const fn filter_place_of(addr: AddrWords) -> (usize, u64) {
+    let hash = (addr.hi ^ addr.lo).wrapping_mul(FACTORS[0]);
+    ((hash >> 63) as usize, 1 << ((hash >> 57) & 63))
 }
 
 /// Low bits choose the slot; the outer source address and the flow label use the high half.
@@ -145,18 +163,18 @@ pub const fn flow_hash(seed: u64, flow: &Flow) -> u64 {
     finish(
         (flow.client.hi ^ seed)
             .wrapping_mul(FACTORS[0])
-            .wrapping_add((flow.client.lo ^ seed.rotate_left(13)).wrapping_mul(FACTORS[1]))
-            .wrapping_add((flow.vip.hi ^ seed.rotate_left(27)).wrapping_mul(FACTORS[2]))
-            .wrapping_add((flow.vip.lo ^ seed.rotate_left(41)).wrapping_mul(FACTORS[3]))
-            .wrapping_add((ends ^ seed.rotate_left(53)).wrapping_mul(FACTORS[4])),
+            .wrapping_add((flow.client.lo ^ seed).wrapping_mul(FACTORS[1]))
+            .wrapping_add((flow.vip.hi ^ seed).wrapping_mul(FACTORS[2]))
+            .wrapping_add((flow.vip.lo ^ seed).wrapping_mul(FACTORS[3]))
+            .wrapping_add((ends ^ seed).wrapping_mul(FACTORS[4])),
     )
 }
 
 /// Every bit of the result depends on every bit of the sum.
 #[inline(always)]
 const fn finish(sum: u64) -> u64 {
-    let mixed = (sum ^ (sum >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
-    let mixed = (mixed ^ (mixed >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
+    let mixed = (sum ^ (sum >> 32)).wrapping_mul(FINISH);
+    let mixed = (mixed ^ (mixed >> 32)).wrapping_mul(FINISH);
     mixed ^ (mixed >> 32)
 }
 
@@ -240,6 +258,15 @@ mod tests {
             // 256 balls in 256 bins leave 94 empty on average.
             assert!(hit.len() > 130, "byte {byte}: {}", hit.len());
         }
+    }
+
+    #[test]
+    fn neighbouring_addresses_take_different_places_in_the_filter() {
+        let places: std::collections::BTreeSet<_> = (0..64)
+            .map(|last| filter_place_of(AddrWords::v4([192, 0, 2, last])))
+            .collect();
+
+        assert!(places.len() > 40, "{}", places.len());
     }
 
     #[test]

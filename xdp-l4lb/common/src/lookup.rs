@@ -22,6 +22,39 @@ pub(crate) const fn tail(port: u16, proto: u8) -> u32 {
 /// The end of an address-only key.
 pub(crate) const ADDRESS_ONLY: u32 = 0;
 
+/// What [`glance`] found.
+pub(crate) enum Glance {
+    /// The service with this key.
+    Found(Found),
+    /// There is none.
+    Nothing,
+    /// Another key has the same fingerprint: [`find`] has to look.
+    Unclear,
+}
+
+/// Looks for a service at the first place where it may be, and nowhere else.
+#[inline(always)]
+pub(crate) fn glance(maps: &impl Maps, addr: AddrWords, tail: u32) -> Glance {
+    let table = maps.vip_table();
+    if table.is_none() {
+        return Glance::Nothing;
+    }
+    let at = vip_candidates(maps.vip_seed(), table, addr, tail);
+    let mut index = maps.probe(at.bucket_a, at.fingerprint);
+    if index == 0 {
+        index = maps.probe(at.bucket_b, at.fingerprint);
+    }
+    if index == 0 {
+        return Glance::Nothing;
+    }
+    match maps.service(index) {
+        Some(service) if service.addr == addr && service.tail == tail => {
+            Glance::Found(Found { index, service })
+        }
+        Some(_) | None => Glance::Unclear,
+    }
+}
+
 /// The service with this key.
 #[inline(always)]
 pub(crate) fn find(maps: &impl Maps, addr: AddrWords, tail: u32) -> Option<Found> {

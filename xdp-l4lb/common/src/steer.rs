@@ -44,41 +44,40 @@ struct Case {
     stage: Stage,
 }
 
-/// The backend's id, or [`NOBODY`].
+/// The backend's id, or [`NOBODY`]. `stage` is asked for where it matters only: in an open slot, of
+/// TCP. `None` if it could not say.
 #[inline(always)]
 pub(crate) fn choose<M: Maps>(
     maps: &M,
-    service: u32,
-    table: SlotTable,
+    (service, table): (u32, SlotTable),
     hash: u64,
     flow: &Flow,
-    stage: Stage,
-) -> u32 {
+    stage: impl FnOnce() -> Option<Stage>,
+) -> Option<u32> {
     if table.is_none() {
-        return NOBODY;
+        return Some(NOBODY);
     }
     let index = table.slot(hash);
     let Some(slot) = maps.slot(index) else {
-        return NOBODY;
+        return Some(NOBODY);
     };
     if !slot.is_open() || flow.proto != PROTO_TCP {
-        return slot.current();
+        return Some(slot.current());
     }
+    let stage = stage()?;
     let key = FlowKey {
         service,
         addr: flow.client.bytes(),
         port: flow.client_port.to_ne_bytes(),
         pad: [0; 2],
     };
-    in_change(
-        maps,
-        &Case {
-            key,
-            index,
-            slot,
-            stage,
-        },
-    )
+    let case = Case {
+        key,
+        index,
+        slot,
+        stage,
+    };
+    Some(in_change(maps, &case))
 }
 
 /// Slots in change are few, so this stays out of the way of the others.

@@ -82,10 +82,10 @@ fn encapsulate(tables: &Tables, packet: &Xdp, forward: &Forward) -> Result<(), D
     }
     let done = if let Some(dst) = forward.addr.as_v4() {
         let head = forward.head_v4(tables.outer_v4().source(forward.hash), dst);
-        packet.push(Ipv4::LEN) && packet.write(0, &head)
+        packet.push(Ipv4::LEN) && packet.write(&head)
     } else {
         let head = forward.head_v6(tables.outer_v6());
-        packet.push(Ipv6::LEN) && packet.write(0, &head)
+        packet.push(Ipv6::LEN) && packet.write(&head)
     };
     if done {
         Ok(())
@@ -97,13 +97,13 @@ fn encapsulate(tables: &Tables, packet: &Xdp, forward: &Forward) -> Result<(), D
 #[inline(always)]
 fn reply(packet: &Xdp, answer: &Answer) -> Result<(), DropReason> {
     let done = match answer {
-        Answer::EchoV4(head) => packet.write(0, &head.0),
-        Answer::EchoV6(head) => packet.write(0, &head.0),
+        Answer::EchoV4(head) => packet.write(&head.0),
+        Answer::EchoV6(head) => packet.write(&head.0),
         Answer::ErrorV4 { head, quote } => {
-            packet.cut(Ethernet::LEN + quote) && packet.push(PUSH_V4) && packet.write(0, &head.0)
+            packet.cut(Ethernet::LEN + quote) && packet.push(PUSH_V4) && packet.write(&head.0)
         }
         Answer::ErrorV6 { head, quote } => {
-            packet.cut(Ethernet::LEN + quote) && packet.push(PUSH_V6) && packet.write(0, &head.0)
+            packet.cut(Ethernet::LEN + quote) && packet.push(PUSH_V6) && packet.write(&head.0)
         }
     };
     if done {

@@ -22,7 +22,7 @@ pub fn sluice_decap(ctx: XdpContext) -> u32 {
         }
         Decap::Drop(reason) => reason,
         Decap::Strip { cut, head } => {
-            if packet.pull(cut) && packet.write(0, &head) {
+            if packet.pull(cut) && packet.write(&head) {
                 count_decap(DecapCounter::Decapsulated.index());
                 return xdp_action::XDP_PASS;
             }

@@ -11,8 +11,8 @@ use aya_ebpf::macros::btf_map;
 use xdp_l4lb_common::decap::Peers;
 use xdp_l4lb_common::hash::AddrWords;
 use xdp_l4lb_common::layout::{
-    BackendMode, BackendRecord, Bucket, Config, Counter, FlowKey, FlowState, Link, NextHop,
-    OuterV4, ServiceRecord, Slot, SlotTable, TokenBucket, Traffic, VipTable, sizes,
+    BUCKET_ENTRIES, BackendMode, BackendRecord, Bucket, Config, Counter, FlowKey, FlowState, Link,
+    NextHop, OuterV4, ServiceRecord, Slot, SlotTable, TokenBucket, Traffic, VipTable, sizes,
 };
 use xdp_l4lb_common::{Backend, Forward, Maps, Port, Remembered, Service, Work};
 
@@ -160,6 +160,17 @@ impl Maps for Tables {
     }
 
     #[inline(always)]
+    fn no_vip(&self, word: usize) -> u64 {
+        // SAFETY: the pointer comes from a lookup that found the element, which has two words.
+        unsafe {
+            (&raw const (*self.config).no_vip)
+                .cast::<u64>()
+                .add(word & 1)
+                .read_volatile()
+        }
+    }
+
+    #[inline(always)]
     fn vip_seed(&self) -> u64 {
         volatile!(self.config, vip_seed)
     }
@@ -196,6 +207,24 @@ impl Maps for Tables {
         let bucket = VIPS.get_ptr(index)?.cast::<u64>();
         // SAFETY: the lookup found the bucket, and places are below eight.
         Some(move |place| unsafe { bucket.add(place & 7).read_volatile() })
+    }
+
+    /// Reads the upper halves only: whether the lower half belongs to it, the record says.
+    #[inline(always)]
+    fn probe(&self, bucket: u32, fingerprint: u32) -> u32 {
+        let Some(bucket) = VIPS.get_ptr(bucket) else {
+            return 0;
+        };
+        let halves = bucket.cast::<u32>();
+        for place in 0..BUCKET_ENTRIES {
+            // SAFETY: the lookup found the bucket, which has this place.
+            unsafe {
+                if halves.add(2 * place + 1).read_volatile() == fingerprint {
+                    return halves.add(2 * place).read_volatile();
+                }
+            }
+        }
+        0
     }
 
     #[inline(always)]
