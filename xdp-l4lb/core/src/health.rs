@@ -199,17 +199,15 @@ impl Checks {
             if checked.targets.contains_key(backend) {
                 continue;
             }
-            let (spread, _) = crate::hash::of_backend(random, backend);
-            let window = SPREAD.min(check.interval).as_nanos();
-            let delay = u128::from(spread) * window / u128::from(u64::MAX);
-            let until = now + Duration::from_nanos(u64::try_from(delay).unwrap_or(0));
             let standing = if serves(key, backend) {
                 Standing::Known(Health::Up)
             } else {
                 Standing::Unknown
             };
             let target = Target {
-                phase: Phase::Waiting { until },
+                phase: Phase::Waiting {
+                    until: now + first_delay(random, backend, check),
+                },
                 standing,
                 successes: 0,
                 failures: 0,
@@ -371,6 +369,14 @@ impl Target {
         self.standing = Standing::Known(verdict);
         Some(verdict)
     }
+}
+
+/// How long a backend waits for its first probe.
+fn first_delay(random: u64, backend: &BackendAddr, check: &Check) -> Duration {
+    let (place, _) = crate::hash::of_backend(random, backend);
+    let window = SPREAD.min(check.interval).as_nanos();
+    let delay = u128::from(place) * window / u128::from(u64::MAX);
+    Duration::from_nanos(u64::try_from(delay).unwrap_or(0))
 }
 
 #[cfg(test)]

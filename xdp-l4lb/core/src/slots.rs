@@ -94,7 +94,8 @@ mod tests {
         let open = |current, previous| opened(current, previous).with_open(true);
         let go = |word, restart| Some(Next { word, restart });
         // Word, target, who is alive, next.
-        let table: &[(Slot, u32, &dyn Fn(u32) -> bool, Option<Next>)] = &[
+        type Case<'a> = (Slot, u32, &'a dyn Fn(u32) -> bool, Option<Next>);
+        let table: &[Case<'_>] = &[
             (Slot::settled(A), A, &all, None),
             (Slot::settled(A), B, &all, go(open(B, A), true)),
             (Slot::settled(A), B, &without_a, go(Slot::settled(B), false)),

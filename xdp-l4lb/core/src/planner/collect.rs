@@ -21,6 +21,9 @@ use crate::steps::{SlotStore, Step, Tables};
 /// From the end of a round to the start of the next.
 const PAUSE: Duration = Duration::from_secs(10);
 
+/// Scans take at most one part in this many of the time.
+const SHARE: u32 = 20;
+
 /// Slots that one call looks at before it hands out what it found.
 const SLOTS_AT_ONCE: u32 = 1 << 16;
 
@@ -53,7 +56,7 @@ enum Phase {
     Idle,
     Judging { from: TableId },
     Waiting { until: Duration },
-    Scanning,
+    Scanning { since: Duration },
     Burying,
     Closing { from: TableId },
 }
@@ -115,7 +118,7 @@ impl Collector {
     }
 
     pub(super) fn is_scanning(&self) -> bool {
-        self.phase == Phase::Scanning
+        matches!(self.phase, Phase::Scanning { .. })
     }
 
     /// An entry was found.
@@ -135,16 +138,16 @@ impl Collector {
         self.met.set(id);
     }
 
-    fn start_scan(&mut self) {
+    fn start_scan(&mut self, now: Duration) {
         self.held.reset();
         self.met.reset();
         self.met_records.clear();
-        self.phase = Phase::Scanning;
+        self.phase = Phase::Scanning { since: now };
     }
 
     fn end_round(&mut self, now: Duration, pause: Duration) {
         self.phase = Phase::Idle;
-        self.next = now + pause;
+        self.next = self.next.max(now + pause);
     }
 }
 
@@ -153,8 +156,12 @@ impl Planner {
     /// `complete`, reading them failed and this round comes to nothing.
     pub fn on_flows_end(&mut self, now: Duration, complete: bool) {
         match self.collector.phase {
-            Phase::Scanning if complete => self.collector.phase = Phase::Burying,
-            Phase::Scanning => self.collector.end_round(now, super::RETRY),
+            Phase::Scanning { since } if complete => {
+                let took = now.saturating_sub(since);
+                self.collector.next = now + took * SHARE;
+                self.collector.phase = Phase::Burying;
+            }
+            Phase::Scanning { .. } => self.collector.end_round(now, super::RETRY),
             // The end of a scan that nobody asked for says nothing.
             Phase::Idle
             | Phase::Judging { .. }
@@ -174,7 +181,7 @@ impl Planner {
                 }
                 Phase::Judging { from } => self.judge(now, from, tables, out),
                 Phase::Waiting { .. } => {
-                    self.collector.start_scan();
+                    self.collector.start_scan(now);
                     out.push(Step::ScanFlows);
                 }
                 Phase::Burying => {
@@ -182,7 +189,7 @@ impl Planner {
                     self.collector.phase = Phase::Closing { from: 0 };
                 }
                 Phase::Closing { from } => self.close(now, from, tables, out),
-                Phase::Scanning => return,
+                Phase::Scanning { .. } => return,
             }
         }
     }
@@ -197,7 +204,7 @@ impl Planner {
             Phase::Idle => needed.then_some(self.collector.next),
             Phase::Judging { .. } | Phase::Burying | Phase::Closing { .. } => Some(Duration::ZERO),
             Phase::Waiting { until } => Some(until),
-            Phase::Scanning => None,
+            Phase::Scanning { .. } => None,
         }
     }
 

@@ -10,8 +10,8 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use types::{BackendAddr, Protocol, Vip};
 use xdp_l4lb_common::layout::{
-    BACKEND_LIVE, BACKEND_OFF_LINK, BackendMode, BackendRecord, NextHop, ServiceRecord, SlotTable,
-    VipEntry, VipKey,
+    BACKEND_LIVE, BACKEND_OFF_LINK, BackendMode, BackendRecord, NextHop, ServiceRecord, Slot,
+    SlotTable, VipEntry, VipKey,
 };
 
 use super::state::{Address, Deferred, Frontend, Holder, Member, Table, TableId};
@@ -151,23 +151,8 @@ impl Planner {
             frontends,
             members: Vec::new(),
         };
-        let words: Vec<_> = table.slots().map(|index| kernel.slot(index)).collect();
-        let current: BTreeSet<u32> = words.iter().map(|word| word.current()).collect();
-        let named: BTreeSet<u32> = words
-            .iter()
-            .flat_map(|word| [word.current(), word.previous()])
-            .collect();
-        for id in named.into_iter().filter(|id| *id != 0) {
-            let record = kernel.backend(id);
-            if BackendMode::from_word(record.mode).has(BACKEND_LIVE) {
-                let backend = backend_of(&record);
-                table.add_member(Member {
-                    backend,
-                    id,
-                    was_current: current.contains(&id),
-                });
-            }
-        }
+        let words: Vec<Slot> = table.slots().map(|index| kernel.slot(index)).collect();
+        read_members(&mut table, &words, kernel);
         self.collector.note_region(name, table.slots(), &words);
         self.collector.alias(name);
         self.held.add_table(table);
@@ -300,6 +285,23 @@ impl Planner {
         self.clear_entry(address.record, &mut steps);
         self.repairs = steps;
         self.later.push(Deferred::FreeRecord(address.record));
+    }
+}
+
+/// The backends that a table's slots name.
+fn read_members(table: &mut Table, words: &[Slot], kernel: &impl Readback) {
+    let current: BTreeSet<u32> = words.iter().map(|word| word.current()).collect();
+    let previous = words.iter().map(|word| word.previous());
+    let named: BTreeSet<u32> = previous.chain(current.iter().copied()).collect();
+    for id in named.into_iter().filter(|id| *id != 0) {
+        let record = kernel.backend(id);
+        if BackendMode::from_word(record.mode).has(BACKEND_LIVE) {
+            table.add_member(Member {
+                backend: backend_of(&record),
+                id,
+                was_current: current.contains(&id),
+            });
+        }
     }
 }
 

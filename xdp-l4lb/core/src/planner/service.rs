@@ -124,8 +124,10 @@ impl Planner {
     }
 
     fn is_all_of(&self, name: TableId, vips: &[Vip]) -> bool {
+        // Those that nobody claims are about to be removed.
+        let goes = |vip: &Vip| vips.contains(vip) || self.owner(vip).is_none();
         let table = self.held.tables.get(&name);
-        table.is_some_and(|table| table.frontends.iter().all(|vip| vips.contains(vip)))
+        table.is_some_and(|table| table.frontends.iter().all(goes))
     }
 
     fn take_table(&mut self, key: &ServiceKey, name: TableId) {

@@ -72,6 +72,12 @@ impl Planner {
         for member in &table.members {
             self.set_table(member.id, name);
         }
+        let region = self.larger_region(key, &table, size);
+        // Without room to grow, the slots there are get shared out as they are.
+        let size = match region {
+            None if size.log2() > table.log2 => Size::Log2(table.log2),
+            None | Some(_) => size,
+        };
         let targets = self.targets(size, &roles.current, &table.members);
         // Before everything is known, what was there stays.
         let keeps = |member: &Member| {
@@ -80,11 +86,12 @@ impl Planner {
         let (kept, gone): (Vec<_>, Vec<_>) = table.members.iter().copied().partition(keeps);
         let mut live: Vec<u32> = kept.iter().map(|member| member.id).collect();
         live.sort_unstable();
-        let grown = (size.log2() > table.log2)
-            .then(|| self.grow(key, name, &mut table, size, (&targets, &live), tables, out))
-            .flatten();
-        if grown.is_none() {
-            self.store_changes(name, &table, (&targets, &live), tables, out);
+        match region {
+            Some(base) => {
+                let words = grown(&table, size, (&targets, &live), tables);
+                self.move_table(name, &mut table, (base, size), words, out);
+            }
+            None => self.store_changes(name, &table, (&targets, &live), tables, out),
         }
         for member in &gone {
             self.discharge(name, member, out);
@@ -122,40 +129,32 @@ impl Planner {
         out.push(Step::StoreSlots { epoch, stores });
     }
 
-    /// A larger region, each slot of which inherits from the one that its flows used so far.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one table's change, taken apart for borrowing"
-    )]
-    fn grow(
+    /// A free region of the size that a table should have, if it has to grow and there is one.
+    fn larger_region(&mut self, key: &ServiceKey, table: &Table, size: Size) -> Option<u32> {
+        if size.log2() <= table.log2 {
+            return None;
+        }
+        let base = self.pools.regions.take(size.log2());
+        if base.is_none() {
+            self.starved.insert(key.clone());
+        }
+        base
+    }
+
+    fn move_table(
         &mut self,
-        key: &ServiceKey,
         name: TableId,
         table: &mut Table,
-        size: Size,
-        (targets, live): (&Targets, &[u32]),
-        tables: &impl Tables,
+        (base, size): (u32, Size),
+        words: Vec<Slot>,
         out: &mut Vec<Step>,
-    ) -> Option<()> {
-        let Some(base) = self.pools.regions.take(size.log2()) else {
-            self.starved.insert(key.clone());
-            return None;
-        };
-        let is_live = |id: u32| live.binary_search(&id).is_ok();
-        let mask = (1u32 << table.log2) - 1;
-        let words: Vec<Slot> = (0..1 << size.log2())
-            .map(|slot| {
-                let word = tables.slot(table.base + (slot & mask));
-                slots::retarget(word, targets.at(slot), is_live).map_or(word, |next| next.word)
-            })
-            .collect();
+    ) {
         self.later.push(Deferred::FreeRegion {
             base: table.base,
             log2: table.log2,
         });
         (table.base, table.log2) = (base, size.log2());
         self.publish_region(name, table, words, out);
-        Some(())
     }
 
     /// Gives some frontends of a table one of their own, with ids of its own: what follows for one
@@ -180,17 +179,7 @@ impl Planner {
         };
         old.frontends.retain(|vip| !vips.contains(vip));
         let (log2, slots, before) = (old.log2, old.slots(), old.members.clone());
-        let mut ids: Vec<(u32, u32)> = Vec::new();
-        let mut members = Vec::new();
-        for member in before {
-            if let Some(twin) = self.enlist(member.backend, out) {
-                ids.push((member.id, twin.id));
-                members.push(Member {
-                    was_current: member.was_current,
-                    ..twin
-                });
-            }
-        }
+        let (ids, members) = self.twins(&before, out);
         let twin = |id: u32| {
             let found = ids.iter().find(|(old, _)| *old == id);
             found.map_or(0, |(_, new)| *new)
@@ -211,6 +200,22 @@ impl Planner {
         };
         self.collector.alias(name);
         Some(self.write_table(table, words, out))
+    }
+
+    /// New memberships for the same backends: the ids of both, and the new ones.
+    fn twins(&mut self, members: &[Member], out: &mut Vec<Step>) -> (Vec<(u32, u32)>, Vec<Member>) {
+        let mut ids = Vec::new();
+        let mut twins = Vec::new();
+        for member in members {
+            if let Some(twin) = self.enlist(member.backend, out) {
+                ids.push((member.id, twin.id));
+                twins.push(Member {
+                    was_current: member.was_current,
+                    ..twin
+                });
+            }
+        }
+        (ids, twins)
     }
 
     /// The last frontend is gone, and with it every flow.
@@ -325,4 +330,21 @@ impl Targets {
         let mask = self.0.len().wrapping_sub(1);
         self.0.get(slot as usize & mask).copied().unwrap_or(0)
     }
+}
+
+/// The words of a larger region: each slot inherits from the one that its flows used so far.
+fn grown(
+    table: &Table,
+    size: Size,
+    (targets, live): (&Targets, &[u32]),
+    tables: &impl Tables,
+) -> Vec<Slot> {
+    let is_live = |id: u32| live.binary_search(&id).is_ok();
+    let mask = (1u32 << table.log2) - 1;
+    (0..1 << size.log2())
+        .map(|slot| {
+            let word = tables.slot(table.base + (slot & mask));
+            slots::retarget(word, targets.at(slot), is_live).map_or(word, |next| next.word)
+        })
+        .collect()
 }

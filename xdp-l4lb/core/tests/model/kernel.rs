@@ -25,6 +25,10 @@ pub(crate) struct Kernel {
     backends: Vec<BackendRecord>,
     pub(crate) flows: RefCell<BTreeMap<FlowKey, FlowState>>,
     pub(crate) flow_capacity: usize,
+    /// How often each service record and each backend record was written as a whole.
+    lives: (Vec<u64>, Vec<u64>),
+    /// What those were for the records that each flow names, when it was remembered.
+    born: RefCell<BTreeMap<FlowKey, (u64, u64)>>,
     pub(crate) deferred: Cell<u64>,
     pub(crate) remembered: Cell<u64>,
 }
@@ -76,6 +80,11 @@ impl Kernel {
             backends: vec![blank; capacity.backends as usize],
             flows: RefCell::default(),
             flow_capacity,
+            lives: (
+                vec![0; capacity.services as usize],
+                vec![0; capacity.backends as usize],
+            ),
+            born: RefCell::default(),
             deferred: Cell::default(),
             remembered: Cell::default(),
         }
@@ -88,12 +97,18 @@ impl Kernel {
             Store::Vip(bucket, entry, word) => {
                 self.buckets[bucket as usize][usize::from(entry)] = word.word();
             }
-            Store::Service(at, record) => self.services[at as usize] = record,
+            Store::Service(at, record) => {
+                self.services[at as usize] = record;
+                self.lives.0[at as usize] += 1;
+            }
             Store::Flags(at, flags) => self.services[at as usize].flags = flags,
             Store::Table(at, table) => self.services[at as usize].table = table.word(),
             Store::Slot(at, word) => self.slots[at as usize] = word,
             Store::Touched(at, epoch) => self.touched.borrow_mut()[at as usize] = epoch,
-            Store::Backend(id, record) => self.backends[id as usize] = record,
+            Store::Backend(id, record) => {
+                self.backends[id as usize] = record;
+                self.lives.1[id as usize] += 1;
+            }
             Store::Mode(id, mode) => self.backends[id as usize].mode = mode.word(),
             Store::NextHop(id, hop) => self.backends[id as usize].next_hop = hop.word(),
             Store::Epoch(epoch) => self.epoch = epoch,
@@ -120,6 +135,22 @@ pub(crate) struct Snapshot {
 }
 
 impl Kernel {
+    /// No entry outlives a record that it names: another service's would be mistaken for it.
+    pub(crate) fn assert_no_entry_names_a_reused_record(&self) {
+        for (key, state) in self.flows.borrow().iter() {
+            let born = self.born.borrow()[key];
+            assert_eq!(born, self.lives_of(key, state), "{key:?} {state:?}");
+        }
+    }
+
+    fn lives_of(&self, key: &FlowKey, state: &FlowState) -> (u64, u64) {
+        let (services, backends) = &self.lives;
+        (
+            services[key.service as usize],
+            backends[state.backend as usize],
+        )
+    }
+
     pub(crate) fn snapshot(&self) -> Snapshot {
         let nobody = VipKey::address_only([0; 16]);
         let services = self.services.iter();
@@ -293,6 +324,8 @@ impl Maps for Kernel {
         let fits = flows.len() < self.flow_capacity || flows.contains_key(key);
         if fits {
             flows.insert(*key, *state);
+            let lives = self.lives_of(key, state);
+            self.born.borrow_mut().insert(*key, lives);
         }
         fits
     }

@@ -9,6 +9,8 @@ mod changes;
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
+mod graces;
+#[cfg(test)]
 mod kernel;
 #[cfg(test)]
 mod node;

@@ -13,6 +13,7 @@ use xdp_l4lb_common::{Frame, Maps, Verdict, decide};
 use xdp_l4lb_core::desired::{Delta, Health, Service, ServiceKey};
 use xdp_l4lb_core::{Capacity, Planner, Readback, Settings, Step, Tables, Way};
 
+use crate::graces::Graces;
 use crate::kernel::{FLOW_SEED, Kernel, Store, VIP_SEED, stores};
 use crate::rng::Rng;
 
@@ -23,13 +24,6 @@ pub(crate) const CAPACITY: Capacity = Capacity {
     backends: 96,
 };
 
-const SETTINGS: Settings = Settings {
-    capacity: CAPACITY,
-    vip_seed: VIP_SEED,
-    flow_seed: FLOW_SEED,
-    maglev_seed: 5,
-};
-
 /// What this node has been told.
 #[derive(Clone, Default)]
 pub(crate) struct Told {
@@ -38,6 +32,7 @@ pub(crate) struct Told {
 }
 
 pub(crate) struct Node {
+    settings: Settings,
     pub(crate) kernel: Kernel,
     pub(crate) planner: Planner,
     pub(crate) now: Duration,
@@ -48,6 +43,7 @@ pub(crate) struct Node {
     pub(crate) stored: u64,
     /// VIPs and backends that have been gone since the tables last were as told.
     pub(crate) lost: BTreeSet<(Vip, IpAddr)>,
+    graces: Graces,
     /// Whether steps fail now and then.
     pub(crate) is_flaky: bool,
     /// Some steps were handed back, and have not come again.
@@ -64,10 +60,21 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn new(flow_capacity: usize) -> Self {
-        let kernel = Kernel::new(CAPACITY, flow_capacity);
-        let mut planner = Planner::restore(SETTINGS, &kernel);
+        Self::sized(CAPACITY, flow_capacity)
+    }
+
+    pub(crate) fn sized(capacity: Capacity, flow_capacity: usize) -> Self {
+        let settings = Settings {
+            capacity,
+            vip_seed: VIP_SEED,
+            flow_seed: FLOW_SEED,
+            maglev_seed: 5,
+        };
+        let kernel = Kernel::new(capacity, flow_capacity);
+        let mut planner = Planner::restore(settings, &kernel);
         planner.on_synced();
         Self {
+            settings,
             planner,
             kernel,
             now: Duration::from_secs(1000),
@@ -75,6 +82,7 @@ impl Node {
             ready: BTreeSet::new(),
             stored: 0,
             lost: BTreeSet::new(),
+            graces: Graces::default(),
             is_flaky: true,
             failed: false,
             steps: VecDeque::new(),
@@ -160,9 +168,11 @@ impl Node {
         self.steps.clear();
         self.begun = None;
         self.failed = false;
+        // Starting takes longer than any packet.
+        self.graces = Graces::default();
         self.scan = None;
         self.ready.clear();
-        self.planner = Planner::restore(SETTINGS, &self.kernel);
+        self.planner = Planner::restore(self.settings, &self.kernel);
         let services = self.told.services.clone();
         for (key, service) in services {
             let service = Some(service);
@@ -258,6 +268,7 @@ impl Node {
 
     /// No slot that packets can reach names an id that is not live.
     pub(crate) fn assert_sound(&self) {
+        self.kernel.assert_no_entry_names_a_reused_record();
         for vip in self
             .told
             .services
@@ -290,6 +301,7 @@ impl Node {
             && let Some(step) = self.steps.pop_front()
         {
             self.say(&step);
+            self.graces.check(self.now, &self.kernel, &step);
             let stores = stores(&step).into();
             self.begun = Some((step, stores));
         }

@@ -9,7 +9,7 @@ use xdp_l4lb_common::layout::{Slot, SlotTable};
 use xdp_l4lb_core::desired::{
     Backend, BackendState, Health, PrimeSize, Service, TableSize, WhenEmpty,
 };
-use xdp_l4lb_core::{Fault, Readback, Role, Tables};
+use xdp_l4lb_core::{Capacity, Fault, Readback, Role, Tables};
 
 use crate::changes::{check, key, vips};
 use crate::clients::backend;
@@ -142,6 +142,32 @@ fn a_table_doubles_and_never_shrinks() {
 }
 
 #[test]
+fn a_table_that_was_doubled_for_one_frontend_only_is_doubled_for_all() {
+    let mut lab = Lab::new();
+    lab.tell(0, Some(service(&[0, 1], 2)));
+    let clients: Vec<_> = (1..60)
+        .map(|at| (Ipv4Addr::new(10, 9, 1, at), 1000))
+        .collect();
+    let send = |lab: &Lab, syn, seq| -> Vec<_> {
+        let sent = clients.iter().zip(vips().into_iter().take(2).cycle());
+        sent.map(|(client, vip)| lab.node.packet(*client, &vip, syn, seq))
+            .collect()
+    };
+    let opened = send(&lab, true, 7);
+
+    lab.node.tell(&key(0), Some(service(&[0, 1], 3)));
+    while lab.table(0) == lab.table(1) {
+        lab.node.work(&mut lab.rng);
+    }
+    lab.node.crash(&mut lab.rng);
+    lab.settle();
+
+    assert_eq!(lab.table(0), lab.table(1));
+    assert_eq!(lab.table(0).log2(), 9);
+    assert_eq!(send(&lab, false, 8), opened);
+}
+
+#[test]
 fn a_prime_table_is_as_large_as_it_was_asked_for() {
     let mut lab = Lab::new();
     let prime = PrimeSize::try_from(1021).unwrap();
@@ -262,6 +288,39 @@ fn a_frontend_takes_its_flows_along_to_another_service() {
 }
 
 #[test]
+fn remembered_flows_outlive_the_ids_of_the_table_that_they_came_from() {
+    let mut lab = Lab::new();
+    lab.tell(0, Some(service(&[0, 1], 2)));
+    lab.tell(0, Some(service(&[0, 1], 4)));
+    let vip = vips()[1];
+    let clients: Vec<_> = (1..60)
+        .map(|at| (Ipv4Addr::new(10, 9, 1, at), 1000))
+        .collect();
+    let send = |lab: &Lab, syn, seq| -> Vec<_> {
+        let sent = clients.iter();
+        sent.map(|client| lab.node.packet(*client, &vip, syn, seq))
+            .collect()
+    };
+    let opened = send(&lab, true, 7);
+    assert_eq!(send(&lab, false, 8), opened);
+
+    lab.node.tell(&key(1), Some(service(&[1], 4)));
+    lab.tell(0, Some(service(&[0], 4)));
+    lab.tell(0, Some(service(&[0], 1)));
+
+    for _ in 0..20 {
+        assert_eq!(send(&lab, false, 9), opened);
+        lab.pass(4);
+    }
+    // The ids that those flows still name are no longer any table's: a restart finds that out.
+    lab.node.crash(&mut lab.rng);
+    for _ in 0..20 {
+        lab.pass(4);
+        assert_eq!(send(&lab, false, 9), opened);
+    }
+}
+
+#[test]
 fn everything_comes_back_once_nobody_uses_it() {
     let mut lab = Lab::new();
     let blank = lab.node.kernel.snapshot().zeroes;
@@ -330,6 +389,53 @@ fn when_ids_run_out_the_others_serve_until_there_are_some() {
     assert_eq!(lab.currents(0).len(), most);
 }
 
+#[test]
+fn buckets_grow_once_a_grace_however_many_vips_there_are() {
+    let capacity = Capacity {
+        buckets: 1024,
+        services: 4096,
+        ..CAPACITY
+    };
+    let mut lab = Lab::with(Node::sized(capacity, 10));
+    let dialled = |ports: u16| Service {
+        frontends: (1..=ports).map(|port| Vip { port, ..vips()[0] }).collect(),
+        ..service(&[], 2)
+    };
+
+    lab.tell(0, Some(dialled(1)));
+    lab.pass(2);
+    for ports in [300, 500, 520] {
+        lab.tell(0, Some(dialled(ports)));
+        assert_eq!(lab.node.ready.len(), usize::from(ports));
+    }
+    let before = Readback::vip_table(&lab.node.kernel);
+    lab.pass(2);
+    lab.tell(0, Some(dialled(701)));
+
+    let after = Readback::vip_table(&lab.node.kernel);
+    assert_eq!((before.log2(), after.log2()), (7, 8));
+    assert_eq!(lab.node.ready.len(), 701);
+}
+
+#[test]
+fn a_table_that_cannot_grow_shares_out_the_slots_it_has() {
+    let mut lab = Lab::new();
+    let large = Service {
+        table_size: TableSize::Fixed(PrimeSize::try_from(8191).unwrap()),
+        ..service(&[0], 4)
+    };
+    lab.tell(0, Some(service(&[0], 2)));
+    lab.tell(1, Some(service(&[3], 2)));
+
+    lab.tell(0, Some(large));
+
+    assert_eq!(lab.table(0).log2(), 6);
+    assert_eq!(lab.currents(0).len(), 4);
+    let faults = lab.node.planner.status(&key(0)).unwrap().faults;
+    assert_eq!(faults, [Fault::NoRoom]);
+    assert!(lab.is_ready(0));
+}
+
 /// A node and what to do with it.
 struct Lab {
     node: Node,
@@ -338,10 +444,11 @@ struct Lab {
 
 impl Lab {
     fn new() -> Self {
-        let mut lab = Self {
-            node: Node::new(1000),
-            rng: Rng(3),
-        };
+        Self::with(Node::new(1000))
+    }
+
+    fn with(node: Node) -> Self {
+        let mut lab = Self { node, rng: Rng(3) };
         lab.node.is_flaky = false;
         lab.settle();
         lab
