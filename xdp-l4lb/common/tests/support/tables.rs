@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-use xdp_l4lb_common::hash::{AddrWords, DEFAULT_FLOW_SEED, vip_hash};
+use xdp_l4lb_common::hash::{AddrWords, DEFAULT_FLOW_SEED, filter_place, vip_hash};
 use xdp_l4lb_common::layout::{
     BUCKET_ENTRIES, BackendMode, BackendRecord, Bucket, Config, Counter, FlowKey, FlowState, Link,
     NextHop, OuterV4, ServiceRecord, Slot, SlotTable, VipEntry, VipKey, VipTable, mapped,
@@ -46,7 +46,7 @@ impl Tables {
                 outer_v6: [0xfd, 0, 0, 0, 0, 0, 0x20, 0],
                 epoch: 7,
                 error_rate: 1000,
-                reserved: [0; 2],
+                no_vip: [u64::MAX; 2],
             },
             buckets: vec![
                 Bucket {
@@ -96,6 +96,8 @@ impl Tables {
     }
 
     fn insert(&mut self, record: ServiceRecord) -> u32 {
+        let (word, bit) = filter_place(record.key.addr);
+        self.config.no_vip[word] &= !bit;
         let index = u32::try_from(self.services.len()).unwrap();
         self.services.push(record);
         let table = VipTable::from_word(self.config.vip_table);
@@ -159,6 +161,10 @@ impl Remembered for Flow<'_> {
 impl Maps for Tables {
     fn vip_table(&self) -> VipTable {
         VipTable::from_word(self.config.vip_table)
+    }
+
+    fn no_vip(&self, word: usize) -> u64 {
+        self.config.no_vip[word]
     }
 
     fn vip_seed(&self) -> u64 {
