@@ -489,8 +489,9 @@ fn sent_through(tables: &Tables, frame: &[u8]) -> (Action, Vec<u8>) {
 }
 
 fn forward(tables: &Tables, frame: &[u8]) -> Forward {
-    match verdict(tables, frame) {
-        Verdict::Forward(forward) => forward,
-        other => panic!("{other:?}"),
-    }
+    let verdict = verdict(tables, frame);
+    let Verdict::Forward(forward) = verdict else {
+        panic!("{verdict:?}");
+    };
+    forward
 }

@@ -156,10 +156,11 @@ impl World {
             first: frame.len(),
             ingress: 1,
         };
-        match decide(&self.tables, &frame) {
-            Verdict::Forward(forward) => forward.backend,
-            other => panic!("{other:?}"),
-        }
+        let verdict = decide(&self.tables, &frame);
+        let Verdict::Forward(forward) = verdict else {
+            panic!("{verdict:?}");
+        };
+        forward.backend
     }
 
     fn state(&self) -> Option<FlowState> {
