@@ -18,8 +18,9 @@ use super::{GRACE, Planner};
 use crate::slots;
 use crate::steps::{SlotStore, Step, Tables};
 
-/// From the end of a round to the start of the next.
-const PAUSE: Duration = Duration::from_secs(10);
+/// From the end of a round to the start of the next, at least: a small table settles soon after its
+/// idle time, and a large one is held to its share of the time.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Scans take at most one part in this many of the time.
 const SHARE: u32 = 20;
