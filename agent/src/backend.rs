@@ -124,8 +124,8 @@ impl Api for Node {
         })
     }
 
-    fn services(&self) -> Vec<Service> {
-        Vec::new()
+    async fn services(&self) -> Result<Vec<Service>> {
+        Ok(Vec::new())
     }
 
     fn lb(&self) -> Result<Lb> {

@@ -29,6 +29,6 @@ pub use balancer::{Balancer, BalancerConfig, StartError, State, Stopped};
 pub use inspect::{Counters, InspectError, Inspector, KernelBackend, KernelService};
 pub use links::LinkState;
 pub use netlink::NetlinkError;
-pub use next_hops::{NoLinkLeft, Unresolved};
+pub use next_hops::{Hop, NoLinkLeft, Unresolved};
 pub use probes::{Probe, ProbeError, ProbeResult, Prober, Sources};
 pub use tables::{ApplyError, ConvertError, OpenError, Outer, Sizes, Tables};

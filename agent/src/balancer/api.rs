@@ -17,11 +17,12 @@ impl Api for Node {
     async fn status(&self) -> Result<Status> {
         let peers = self.speaker.peers().await?;
         let available = self.available().await?;
+        let services = self.balancer.services().await?;
         let state = self.balancer.state().borrow().clone();
         let snapshot = self.hub.snapshot();
         let report = self.operator.report();
         let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let problems = views::problems(&state, &told, &report);
+        let problems = views::problems(&state, &services, &told, &report);
         let wanted: BTreeSet<&Vip> = told
             .services
             .values()
@@ -48,10 +49,17 @@ impl Api for Node {
         })
     }
 
-    fn services(&self) -> Vec<Service> {
+    async fn services(&self) -> Result<Vec<Service>> {
+        let services = self.balancer.services().await?;
         let state = self.balancer.state().borrow().clone();
         let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        views::services(&self.hub.snapshot(), &state, &told, &self.operator.report())
+        Ok(views::services(
+            &self.hub.snapshot(),
+            &services,
+            &state,
+            &told,
+            &self.operator.report(),
+        ))
     }
 
     fn lb(&self) -> Result<Lb> {

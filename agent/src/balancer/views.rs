@@ -13,12 +13,18 @@ use store::Faults;
 use store::manifest::Subject;
 use types::{BackendAddr, NodeName, ObjectName, Vip};
 use xdp_l4lb::{Inspector, KernelBackend, KernelService, LinkState, State};
-use xdp_l4lb_core::Role;
+use xdp_l4lb_core::desired::ServiceKey;
+use xdp_l4lb_core::{Role, ServiceStatus};
 
 use super::node::Told;
 
 /// What is not in place, a sentence each. Without any, the node is ready.
-pub(super) fn problems(state: &State, told: &Told, report: &operator::Report) -> Vec<String> {
+pub(super) fn problems(
+    state: &State,
+    services: &BTreeMap<ServiceKey, ServiceStatus>,
+    told: &Told,
+    report: &operator::Report,
+) -> Vec<String> {
     let mut problems = told.left_out.clone();
     if !state.synced {
         problems.push("the manifests have not been read in whole yet".to_owned());
@@ -33,7 +39,12 @@ pub(super) fn problems(state: &State, told: &Told, report: &operator::Report) ->
     for (what, why) in &state.faults {
         problems.push(format!("{what}: {why}"));
     }
-    for (key, status) in &state.services {
+    for key in &state.alarms {
+        problems.push(format!(
+            "service {key}: more than half of its backends fail their checks, so none is taken out"
+        ));
+    }
+    for (key, status) in services {
         for fault in &status.faults {
             problems.push(format!("service {key}: {fault}"));
         }
@@ -121,6 +132,7 @@ pub(super) fn bgp(peers: &[PeerStatus], prefixes: usize) -> shown::Bgp {
 /// Every LoadBalancer service, with addresses or without.
 pub(super) fn services(
     snapshot: &store::Snapshot,
+    planned: &BTreeMap<ServiceKey, ServiceStatus>,
     state: &State,
     told: &Told,
     report: &operator::Report,
@@ -137,7 +149,7 @@ pub(super) fn services(
             service.notes.push(satisfaction.to_string());
         }
     }
-    for (key, status) in &state.services {
+    for (key, status) in planned {
         let service = services
             .entry(key.object.clone())
             .or_insert_with(|| empty(&key.object));
@@ -151,7 +163,18 @@ pub(super) fn services(
         service
             .notes
             .extend(status.faults.iter().map(ToString::to_string));
+        if state.alarms.contains(key) {
+            service
+                .notes
+                .push("more than half fail their checks: none is taken out".to_owned());
+        }
         for (address, role) in &status.backends {
+            if let Some(why) = state.failing.get(&(key.clone(), *address)) {
+                service
+                    .notes
+                    .push(format!("{address} fails its check: {why}"));
+            }
+
             let weight = told
                 .services
                 .get(key)

@@ -32,7 +32,7 @@ pub(super) struct Wiring {
     desired: Desired,
     inputs: mpsc::Sender<operator::Input>,
     instances: BTreeMap<InstanceName, Instance>,
-    ready: BTreeSet<Vip>,
+    ready: Arc<BTreeSet<Vip>>,
     synced: bool,
     end_of_rib: EndOfRib,
 }
@@ -62,7 +62,7 @@ impl Wiring {
             desired: Desired::new(facts),
             inputs,
             instances: BTreeMap::new(),
-            ready: BTreeSet::new(),
+            ready: Arc::default(),
             synced: false,
             end_of_rib: EndOfRib::NotYet,
         }
@@ -95,7 +95,7 @@ impl Wiring {
                 }
                 changed = balanced.changed() => {
                     changed.context("the balancer has ended")?;
-                    let ready = balanced.borrow_and_update().ready.clone();
+                    let ready = Arc::clone(&balanced.borrow_and_update().ready);
                     self.on_ready(ready).await?;
                 }
                 () = passed(deadline) => {
@@ -106,7 +106,7 @@ impl Wiring {
         }
     }
 
-    async fn on_ready(&mut self, ready: BTreeSet<Vip>) -> Result<()> {
+    async fn on_ready(&mut self, ready: Arc<BTreeSet<Vip>>) -> Result<()> {
         let lost = self.ready.difference(&ready).map(|vip| (*vip, false));
         let gained = ready.difference(&self.ready).map(|vip| (*vip, true));
         let changed: Vec<(Vip, bool)> = lost.chain(gained).collect();

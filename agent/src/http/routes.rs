@@ -18,7 +18,7 @@ pub(crate) trait Api: Send + Sync + 'static {
     /// The agent as a whole.
     fn status(&self) -> impl Future<Output = Result<Status>> + Send;
     /// Services as they are asked for.
-    fn services(&self) -> Vec<Service>;
+    fn services(&self) -> impl Future<Output = Result<Vec<Service>>> + Send;
     /// What the kernel holds.
     fn lb(&self) -> Result<Lb>;
     /// The table of one virtual address; `None` if the kernel has no such address.
@@ -75,10 +75,7 @@ pub(super) fn router<A: Api>(api: Arc<A>) -> Router {
         .route("/livez", get(|| async { Json("ok") }))
         .route("/readyz", get(ready::<A>))
         .route("/v1/status", get(status::<A>))
-        .route(
-            "/v1/services",
-            get(|State(api): State<Arc<A>>| async move { Json(api.services()) }),
-        )
+        .route("/v1/services", get(services::<A>))
         .route("/v1/lb", get(lb::<A>))
         .route("/v1/lb/maglev", get(maglev::<A>))
         .route("/v1/drains/{backend}", put(drain::<A>).delete(undrain::<A>))
@@ -170,6 +167,10 @@ async fn routes<A: Api>(
 
 async fn status<A: Api>(State(api): State<Arc<A>>) -> Result<Json<Status>, Refusal> {
     Ok(Json(api.status().await?))
+}
+
+async fn services<A: Api>(State(api): State<Arc<A>>) -> Result<Json<Vec<Service>>, Refusal> {
+    Ok(Json(api.services().await?))
 }
 
 async fn peers<A: Api>(State(api): State<Arc<A>>) -> Result<Json<Vec<Peer>>, Refusal> {

@@ -27,9 +27,9 @@ pub struct Bench {
     pub actions: [u64; 8],
     /// Where in the frame a 32-bit word changes with each run; zero is nowhere.
     pub vary_at: u32,
-    /// Which bits of the word change.
-    pub vary_mask: u32,
-    /// The bits that do not.
+    /// How many values the word takes.
+    pub vary_count: u32,
+    /// The least of them.
     pub vary_base: u32,
     /// What stands for "the program under test did not run".
     pub absent: u32,
@@ -54,7 +54,7 @@ impl Default for Bench {
             end: 0,
             actions: [0; 8],
             vary_at: 0,
-            vary_mask: 0,
+            vary_count: 0,
             vary_base: 0,
             absent: 7,
             frame: [0; FRAME],

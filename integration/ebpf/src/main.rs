@@ -159,10 +159,10 @@ unsafe fn copy<T: Copy>(from: *const u8, to: *mut u8, at: usize) {
 #[inline(always)]
 fn vary(ctx: &XdpContext, bench: *mut Bench, runs: u64) -> Option<()> {
     // SAFETY: the map's one element.
-    let (at, mask, base) = unsafe {
+    let (at, values, base) = unsafe {
         (
             read_volatile(&raw const (*bench).vary_at),
-            read_volatile(&raw const (*bench).vary_mask),
+            read_volatile(&raw const (*bench).vary_count),
             read_volatile(&raw const (*bench).vary_base),
         )
     };
@@ -173,7 +173,7 @@ fn vary(ctx: &XdpContext, bench: *mut Bench, runs: u64) -> Option<()> {
     x ^= x >> 16;
     x = x.wrapping_mul(0x85eb_ca6b);
     x ^= x >> 13;
-    let word = (base | (x & mask)).to_be();
+    let word = base.wrapping_add(((u64::from(x) * u64::from(values)) >> 32) as u32).to_be();
     let place = ctx.data() + (at as usize & 63);
     if place + size_of::<u32>() > ctx.data_end() {
         return None;

@@ -23,7 +23,7 @@ const LENGTH: usize = 128;
 pub struct Flow {
     /// Ethernet and what follows; at most [`FRAME`] bytes are put back.
     pub frame: Vec<u8>,
-    /// Where a 32-bit word varies, and how many values it takes (a power of two).
+    /// Where a 32-bit word varies, and how many values it takes, from the frame's own on.
     pub vary: Option<(u32, u32)>,
     /// The action that every run must return.
     pub action: u32,
@@ -152,17 +152,14 @@ impl Meter {
         }
         if let Some((at, values)) = flow.vary {
             let place = at as usize..at as usize + 4;
-            ensure!(
-                place.end <= headers && values.is_power_of_two(),
-                "bad variation {at} {values}"
-            );
+            ensure!(place.end <= headers, "nothing is put back at {at}");
             let word = flow
                 .frame
                 .get(place)
                 .and_then(|word| <[u8; 4]>::try_from(word).ok());
             bench.vary_at = at;
-            bench.vary_mask = values - 1;
-            bench.vary_base = u32::from_be_bytes(word.unwrap_or_default()) & !(values - 1);
+            bench.vary_count = values;
+            bench.vary_base = u32::from_be_bytes(word.unwrap_or_default());
         }
         self.state()?
             .set(0, Shared(bench), 0)

@@ -1,9 +1,12 @@
 //! Measurements: every figure beside a floor or a peer that was measured in the same run.
 
+mod balancer;
+mod frames;
 mod lb;
 mod meter;
 mod report;
 mod sys;
+mod xdp;
 
 use anyhow::{Result, bail};
 
@@ -11,7 +14,7 @@ pub use meter::{Flow, Meter};
 pub use report::{Case, Report, Summary};
 
 /// The areas, in the order they run.
-pub const AREAS: [&str; 1] = ["lb"];
+pub const AREAS: [&str; 2] = ["lb", "xdp"];
 
 /// Runs the benchmarks of one area, or of `all`.
 ///
@@ -27,6 +30,9 @@ pub fn run(area: &str) -> Result<()> {
     let wanted = |name: &str| area == "all" || area == name;
     if wanted("lb") {
         lb::run()?;
+    }
+    if wanted("xdp") {
+        xdp::run()?;
     }
     Ok(())
 }

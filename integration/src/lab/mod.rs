@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 
 pub use host::{Host, Process};
 pub use link::{Cable, Switch};
-pub use sandbox::{enter_command, run, run_program, runs_inside};
+pub use sandbox::{enter_command, run, run_program, run_programs, runs_inside};
 
 /// One lab: its hosts, and the folder that daemons keep their files in.
 pub struct Lab {

@@ -71,6 +71,24 @@ where
     }
 }
 
+/// As [`run`], for a test of the release programs: skipped, loudly, where they are not built.
+///
+/// # Panics
+/// As [`run`].
+pub fn run_programs<F>(body: F)
+where
+    F: FnOnce(&Lab) -> Result<()>,
+{
+    for name in ["sluice-agent", "sluice"] {
+        if let Err(error) = super::built_program(name) {
+            assert!(std::env::var_os(REQUIRE).is_none(), "{error}");
+            println!("SKIPPED: {error}");
+            return;
+        }
+    }
+    run(body);
+}
+
 /// Runs this program again, with the same arguments, in a lab; returns its exit status.
 ///
 /// # Errors

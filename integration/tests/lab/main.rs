@@ -1,3 +1,4 @@
 //! Everything that runs in the lab, in one binary. Each test says in one sentence what it proves.
 
+mod demo;
 mod network;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 pub(crate) use links::LinkSlots;
 pub use links::NoLinkLeft;
-pub(crate) use ways::Hop;
+pub use ways::Hop;
 pub use ways::Unresolved;
 use ways::Ways;
 

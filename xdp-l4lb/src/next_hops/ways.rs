@@ -7,18 +7,18 @@ use crate::netlink::{Interface, Neighbour, Route};
 
 /// A way to an address, in the kernel's own terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Hop {
+pub struct Hop {
     /// The interface to send through.
-    pub(crate) ifindex: u32,
+    pub ifindex: u32,
     /// The interface's own address.
-    pub(crate) source: [u8; 6],
+    pub source: [u8; 6],
     /// The station to send to. Zero for a router that does not answer: a packet that came from
     /// another router of that interface may go back to it.
-    pub(crate) station: [u8; 6],
+    pub station: [u8; 6],
     /// The largest packet.
-    pub(crate) mtu: u16,
+    pub mtu: u16,
     /// The station is a router.
-    pub(crate) off_link: bool,
+    pub off_link: bool,
 }
 
 /// Why there is no way to an address.

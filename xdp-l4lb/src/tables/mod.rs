@@ -178,7 +178,7 @@ impl Tables {
     ///
     /// # Errors
     /// If there are too many interfaces.
-    pub(crate) fn way(&mut self, now: Duration, hop: &Hop) -> Result<Way, ApplyError> {
+    pub fn way(&mut self, now: Duration, hop: &Hop) -> Result<Way, ApplyError> {
         use xdp_l4lb_common::layout::NextHop;
 
         let (place, record) = self.slots_of_links.assign(now, (hop.ifindex, hop.source))?;
