@@ -1,5 +1,7 @@
 //! Structured logs on standard error: text for a terminal, JSON for a collector.
 
+use std::io::IsTerminal as _;
+
 use anyhow::{Context as _, Result};
 use tracing_subscriber::EnvFilter;
 
@@ -14,6 +16,7 @@ pub(crate) fn start(log: &Log) -> Result<()> {
         .with_context(|| format!("log.level: \"{}\" is not a filter", log.level))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     let started = match log.format {
         LogFormat::Text => builder.try_init(),

@@ -7,7 +7,7 @@
 //!
 //! A crate that loads programs has a build script of two lines:
 //!
-//! ```ignore
+//! ```text
 //! fn main() {
 //!     bpf_build::embed("xdp-l4lb");
 //! }
@@ -15,7 +15,7 @@
 //!
 //! and includes what it wrote, an expression of type `Result<&'static [u8], &'static str>`:
 //!
-//! ```ignore
+//! ```text
 //! /// The kernel programs, or why they are not there.
 //! pub static OBJECT: Result<&[u8], &str> = include!(concat!(env!("OUT_DIR"), "/xdp-l4lb.rs"));
 //! ```

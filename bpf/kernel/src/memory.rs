@@ -121,7 +121,8 @@ pub(crate) unsafe fn load<const AT: usize, const N: usize>(frame: usize) -> [u8;
     }
     macro_rules! eight {
         ($at:expr) => {
-            step!(load_8, u64, $at)
+            step!(load_4, u32, $at);
+            step!(load_4, u32, $at + 4)
         };
     }
     macro_rules! four {

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use aya_obj::programs::XdpAttachType;
 use aya::programs::{ProgramFd, Xdp};
+use aya_obj::programs::XdpAttachType;
 use types::{BackendAddr, ObjectName, Protocol, Vip};
 use xdp_l4lb::{Hop, Outer, Sizes, Tables};
 use xdp_l4lb_core::desired::{Backend, Delta, Service, ServiceKey};

@@ -2,19 +2,25 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
-use integration::demo::{self, Demo, Say};
+use integration::demo::{Demo, Say};
 use integration::lab;
 
 fn main() -> ExitCode {
     let outcome = lab::run_program(|lab| {
         println!("The edge node: a VIP from a pool, announced by BGP, balanced in XDP.");
-        let demo = demo::run(lab, &Say::default())?;
-        println!("\nEvery step was as it should be.");
-        if std::env::var_os("KEEP").is_some_and(|keep| !keep.is_empty()) {
-            keep(&demo)?;
+        let say = Say::default();
+        let mut demo = Demo::start(lab, &say)?;
+        let outcome = demo.run(&say);
+        let stays = std::env::var_os("KEEP").is_some_and(|keep| !keep.is_empty());
+        match &outcome {
+            Ok(()) => println!("\nEvery step was as it should be."),
+            Err(error) if stays => println!("\nFAILED: {error:#}"),
+            Err(_) => {}
         }
-        Ok(0)
+        if stays {
+            keep(&demo.commands());
+        }
+        outcome.map(|()| 0)
     });
     match outcome {
         Ok(code) => ExitCode::from(code),
@@ -26,11 +32,11 @@ fn main() -> ExitCode {
 }
 
 /// Leaves the lab up until the person who asked for it ends the program.
-fn keep(demo: &Demo) -> Result<()> {
+fn keep(commands: &[String]) -> ! {
     println!("\nThe lab stays up until you press Ctrl-C. In another terminal, as root:\n");
     println!("  {} bash", lab::enter_command());
     println!("\nand there, for example:\n");
-    for command in demo.commands() {
+    for command in commands {
         println!("  {command}");
     }
     loop {

@@ -28,11 +28,14 @@ impl Agent {
     pub fn configure(host: &Host, config: &str) -> Result<Self> {
         let folder = host.folder();
         let socket = folder.join("agent.sock");
+        // The hosts of a lab share one bpffs: each agent pins into a folder of its own.
+        let pins = PathBuf::from("/sys/fs/bpf").join(host.name());
+        fs::create_dir_all(&pins).with_context(|| format!("creating {}", pins.display()))?;
         let text = format!(
             "socket = {:?}\nstate-dir = {:?}\nbpf-dir = {:?}\nnode-name = {:?}\n{config}",
             socket,
             folder.join("state"),
-            PathBuf::from("/sys/fs/bpf").join(host.name()),
+            pins,
             host.name(),
         );
         let file = folder.join("agent.toml");

@@ -17,15 +17,16 @@ pub struct Frr {
 }
 
 impl Frr {
-    /// Starts zebra and bgpd on a host with one configuration for both.
+    /// Starts zebra, which knows nothing but the kernel, and bgpd with a configuration.
     ///
     /// # Errors
     /// If they cannot be started.
     pub fn start(host: &Host, config: &str) -> Result<Self> {
         let sockets = host.folder().join("frr");
         fs::create_dir_all(&sockets).context("creating FRR's folder")?;
-        let file = sockets.join("frr.conf");
-        fs::write(&file, config).context("writing frr.conf")?;
+        let file = sockets.join("bgpd.conf");
+        fs::write(&file, config).context("writing bgpd.conf")?;
+        fs::write(sockets.join("zebra.conf"), "log stdout warnings\n").context("zebra.conf")?;
         // The daemons give up root for the user that Debian's package made.
         command("chown", &["-R", "frr:frr", &sockets.to_string_lossy()])?;
         let mut frr = Self {
@@ -65,7 +66,7 @@ impl Frr {
         let path = |file: &str| self.sockets.join(file).into_os_string();
         let args: [OsString; 10] = [
             "-f".into(),
-            path("frr.conf"),
+            path(&format!("{daemon}.conf")),
             "-i".into(),
             path(&format!("{daemon}.pid")),
             "-z".into(),

@@ -40,22 +40,28 @@ struct Backend {
     server: Option<Server>,
 }
 
-/// Runs every step.
-///
-/// # Errors
-/// The first check that was not so.
-pub fn run(lab: &Lab, say: &Say) -> Result<Demo> {
-    let mut demo = start::bring_up(lab, say)?;
-    routes::sessions_and_routes(&demo, say)?;
-    routes::requests(&demo, say)?;
-    changes::backends_change(&mut demo, say)?;
-    failures::agent_restarts(&mut demo, say)?;
-    failures::edge_is_cut_off(&demo, say)?;
-    routes::look(&demo, say)?;
-    Ok(demo)
-}
-
 impl Demo {
+    /// The first step: network, servers and agents are up, and the service has its addresses.
+    ///
+    /// # Errors
+    /// The first check that was not so.
+    pub fn start(lab: &Lab, say: &Say) -> Result<Self> {
+        start::bring_up(lab, say)
+    }
+
+    /// Every other step.
+    ///
+    /// # Errors
+    /// The first check that was not so.
+    pub fn run(&mut self, say: &Say) -> Result<()> {
+        routes::sessions_and_routes(self, say)?;
+        routes::requests(self, say)?;
+        changes::backends_change(self, say)?;
+        failures::agent_restarts(self, say)?;
+        failures::edge_is_cut_off(self, say)?;
+        routes::look(self, say)
+    }
+
     /// The commands to play with a lab that was left up.
     #[must_use]
     pub fn commands(&self) -> Vec<String> {

@@ -42,14 +42,7 @@ where
     F: FnOnce(&Lab) -> Result<()>,
 {
     if runs_inside() {
-        let outcome = Lab::prepare().and_then(|lab| {
-            let outcome = body(&lab);
-            if outcome.is_err() {
-                report(&lab);
-            }
-            outcome
-        });
-        if let Err(error) = outcome {
+        if let Err(error) = in_lab(body) {
             panic!("{error:?}");
         }
         return;
@@ -95,7 +88,7 @@ where
 /// If the namespaces cannot be made.
 pub fn run_program(body: impl FnOnce(&Lab) -> Result<u8>) -> Result<u8> {
     if runs_inside() {
-        return body(&Lab::prepare()?);
+        return in_lab(body);
     }
     if !nix::unistd::geteuid().is_root() {
         bail!("the lab needs root: it makes network namespaces and loads kernel programs");
@@ -134,6 +127,16 @@ fn enter(args: &[&str], name: &str) -> Result<u8> {
 fn test_name(closure: &str) -> &str {
     let path = closure.split_once("::").map_or(closure, |(_, path)| path);
     path.split("::{{closure}}").next().unwrap_or(path)
+}
+
+/// Runs a body in this process's own namespaces; a failure leaves the ends of all logs behind.
+fn in_lab<T>(body: impl FnOnce(&Lab) -> Result<T>) -> Result<T> {
+    let lab = Lab::prepare()?;
+    let outcome = body(&lab);
+    if outcome.is_err() {
+        report(&lab);
+    }
+    outcome
 }
 
 /// What a failed lab leaves for the reader: the last lines of every log.

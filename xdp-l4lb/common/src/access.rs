@@ -53,6 +53,12 @@ pub trait Maps {
     /// Where the VIP buckets are.
     fn vip_table(&self) -> VipTable;
 
+    /// A word of the filter of addresses that are no VIP's; zeros if there is none.
+    fn no_vip(&self, word: usize) -> u64 {
+        let _ = word;
+        0
+    }
+
     /// The private seed of the VIP hash.
     fn vip_seed(&self) -> u64;
 

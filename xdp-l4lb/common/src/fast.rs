@@ -6,7 +6,7 @@ use wire::{Ethernet, Ipv4, Ipv6, Tcp, Udp, ethertype, part};
 
 use crate::access::Maps;
 use crate::forward::{Inner, Obstacle, forward};
-use crate::hash::{AddrWords, Flow, flow_hash};
+use crate::hash::{AddrWords, Flow, filter_place_of, flow_hash};
 use crate::layout::{Counter, PROTO_TCP, PROTO_UDP};
 use crate::lookup::{ADDRESS_ONLY, Glance, glance, tail};
 use crate::steer::{Stage, choose};
@@ -99,6 +99,10 @@ fn ends_v6(packet: &impl Packet) -> Option<Ends> {
 /// `L4` is where the transport header is.
 #[inline(always)]
 fn balance<const L4: usize>(maps: &impl Maps, packet: &impl Packet, ends: &Ends) -> Fast {
+    let (word, bit) = filter_place_of(ends.dst);
+    if maps.no_vip(word) & bit != 0 {
+        return Fast::Pass(Counter::PassedNoVip);
+    }
     let header = match ends.proto {
         PROTO_TCP => Tcp::LEN,
         PROTO_UDP => Udp::LEN,

@@ -141,6 +141,20 @@ pub const fn vip_candidates(seed: u64, table: VipTable, addr: AddrWords, tail: u
     }
 }
 
+/// The word of [`crate::layout::Config::no_vip`] and the bit in it that stand for an address.
+#[must_use]
+pub const fn filter_place(addr: [u8; 16]) -> (usize, u64) {
+    filter_place_of(AddrWords::new(addr))
+}
+
+/// [`filter_place`] for an address in words.
+#[must_use]
+#[inline(always)]
+pub const fn filter_place_of(addr: AddrWords) -> (usize, u64) {
+    let hash = (addr.hi ^ addr.lo).wrapping_mul(FACTORS[0]);
+    ((hash >> 63) as usize, 1 << ((hash >> 57) & 63))
+}
+
 /// Low bits choose the slot; the outer source address and the flow label use the high half.
 #[must_use]
 #[inline(always)]
@@ -244,6 +258,15 @@ mod tests {
             // 256 balls in 256 bins leave 94 empty on average.
             assert!(hit.len() > 130, "byte {byte}: {}", hit.len());
         }
+    }
+
+    #[test]
+    fn neighbouring_addresses_take_different_places_in_the_filter() {
+        let places: std::collections::BTreeSet<_> = (0..64)
+            .map(|last| filter_place_of(AddrWords::v4([192, 0, 2, last])))
+            .collect();
+
+        assert!(places.len() > 40, "{}", places.len());
     }
 
     #[test]

@@ -193,8 +193,10 @@ pub struct Config {
     pub epoch: u32,
     /// ICMP errors a second each CPU may generate; zero means none.
     pub error_rate: u32,
-    /// Always zero.
-    pub reserved: [u64; 2],
+    /// A set bit says that no VIP's address has its place ([`crate::hash::filter_place`]), so that
+    /// other packets are passed at once. Zeros say nothing and are always right. A bit is cleared
+    /// before the first entry of an address with its place is written.
+    pub no_vip: [u64; 2],
 }
 
 /// A TCP flow to a service, seen from the client's side.
@@ -349,7 +351,7 @@ const _: () = {
     assert!(offset_of!(ServiceRecord, table) == 24 && offset_of!(ServiceRecord, reserved) == 32);
     assert!(offset_of!(BackendRecord, mode) == 16 && offset_of!(BackendRecord, next_hop) == 24);
     assert!(offset_of!(BackendRecord, reserved) == 32);
-    assert!(offset_of!(Config, epoch) == 40 && offset_of!(Config, reserved) == 48);
+    assert!(offset_of!(Config, epoch) == 40 && offset_of!(Config, no_vip) == 48);
     assert!(offset_of!(FlowKey, addr) == 4 && offset_of!(FlowKey, pad) == 22);
     assert!(bpf_common::DropReason::COUNTERS as usize + Counter::ALL.len() <= sizes::DROPS);
     assert!(bpf_common::DropReason::COUNTERS as usize + DecapCounter::ALL.len() <= sizes::DROPS);

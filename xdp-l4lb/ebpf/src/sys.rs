@@ -160,6 +160,17 @@ impl Maps for Tables {
     }
 
     #[inline(always)]
+    fn no_vip(&self, word: usize) -> u64 {
+        // SAFETY: the pointer comes from a lookup that found the element, which has two words.
+        unsafe {
+            (&raw const (*self.config).no_vip)
+                .cast::<u64>()
+                .add(word & 1)
+                .read_volatile()
+        }
+    }
+
+    #[inline(always)]
     fn vip_seed(&self) -> u64 {
         volatile!(self.config, vip_seed)
     }

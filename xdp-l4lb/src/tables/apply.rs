@@ -100,6 +100,7 @@ impl Tables {
     }
 
     fn write_service(&mut self, index: u32, record: &ServiceRecord) -> Result<(), ApplyError> {
+        self.lower_filter(&record.key)?;
         self.services.write(index, record)?;
         self.service_stats.reset(index)?;
         self.stores += 1;

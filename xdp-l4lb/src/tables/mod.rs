@@ -5,6 +5,7 @@
 //! kernel at every moment.
 
 mod apply;
+mod filter;
 mod migration;
 mod readback;
 mod spec;
@@ -141,6 +142,7 @@ impl Tables {
             stores: 0,
         };
         tables.configure(outer)?;
+        tables.raise_filter()?;
         Ok(tables)
     }
 
@@ -254,7 +256,7 @@ const UNSET: Config = Config {
     outer_v6: [0; 8],
     epoch: 0,
     error_rate: 0,
-    reserved: [0; 2],
+    no_vip: [0; 2],
 };
 
 /// A seed that nobody outside can guess; zero would mean that there is none yet.

@@ -249,8 +249,8 @@ pub(crate) fn quick_check() -> Check {
     Check {
         kind: CheckKind::Tcp,
         port: None,
-        interval: Duration::from_millis(50),
-        timeout: Duration::from_millis(50),
+        interval: Duration::from_millis(200),
+        timeout: Duration::from_millis(200),
         rise: NonZeroU8::MIN,
         fall: NonZeroU8::MIN,
     }

@@ -85,6 +85,6 @@ fn configured() -> Config {
         outer_v6: [0; 8],
         epoch: 41,
         error_rate: 0,
-        reserved: [0; 2],
+        no_vip: [0; 2],
     }
 }

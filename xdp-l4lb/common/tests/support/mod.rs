@@ -1,9 +1,9 @@
 //! Tables in memory, packets to send, and what a verdict does to a frame. The host's tests and the
 //! kernel's share it, so the same tables are asked the same questions.
 
-pub mod packets;
-pub mod tables;
-pub mod world;
+pub(crate) mod packets;
+pub(crate) mod tables;
+pub(crate) mod world;
 
 use xdp_l4lb_common::{Answer, Exit, Maps as _, PUSH_V4, PUSH_V6, Verdict};
 
@@ -11,7 +11,7 @@ use tables::Tables;
 
 /// What a program does with a frame, by the kernel's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
+pub(crate) enum Action {
     Drop = 1,
     Pass = 2,
     Transmit = 3,
@@ -19,7 +19,7 @@ pub enum Action {
 }
 
 /// Does to the frame what the program would.
-pub fn apply(tables: &Tables, verdict: &Verdict, frame: &[u8]) -> (Action, Vec<u8>) {
+pub(crate) fn apply(tables: &Tables, verdict: &Verdict, frame: &[u8]) -> (Action, Vec<u8>) {
     let mut out = frame.to_vec();
     let action = match verdict {
         Verdict::Pass(_) => Action::Pass,

@@ -7,27 +7,27 @@ use wire::{
 };
 
 /// The router that packets come from.
-pub const ROUTER: [u8; 6] = [2, 0, 0, 0, 0, 0xaa];
+pub(crate) const ROUTER: [u8; 6] = [2, 0, 0, 0, 0, 0xaa];
 /// The balancer's own interface.
-pub const OURS: [u8; 6] = [2, 0, 0, 0, 0, 0xe1];
+pub(crate) const OURS: [u8; 6] = [2, 0, 0, 0, 0, 0xe1];
 
 /// The start of a packet: from where, to where, and what is odd about it.
 #[derive(Clone, Debug)]
-pub struct From<'a> {
-    pub src: &'a str,
-    pub dst: &'a str,
-    pub traffic_class: u8,
-    pub hops: u8,
+pub(crate) struct From<'a> {
+    pub(crate) src: &'a str,
+    pub(crate) dst: &'a str,
+    pub(crate) traffic_class: u8,
+    pub(crate) hops: u8,
     /// IPv4's fragment field.
-    pub fragment: u16,
+    pub(crate) fragment: u16,
     /// IPv4 options: a multiple of four bytes.
-    pub options: Vec<u8>,
+    pub(crate) options: Vec<u8>,
     /// IPv6 extension headers, and the first one's kind.
-    pub extensions: (u8, Vec<u8>),
+    pub(crate) extensions: (u8, Vec<u8>),
 }
 
 /// A packet between two addresses with nothing odd about it.
-pub fn between<'a>(src: &'a str, dst: &'a str) -> From<'a> {
+pub(crate) fn between<'a>(src: &'a str, dst: &'a str) -> From<'a> {
     From {
         src,
         dst,
@@ -41,7 +41,7 @@ pub fn between<'a>(src: &'a str, dst: &'a str) -> From<'a> {
 
 impl From<'_> {
     /// TCP with a payload.
-    pub fn tcp(&self, ports: (u16, u16), flags: u8, seq: u32, payload: &[u8]) -> Vec<u8> {
+    pub(crate) fn tcp(&self, ports: (u16, u16), flags: u8, seq: u32, payload: &[u8]) -> Vec<u8> {
         let mut segment = Tcp {
             src_port: ports.0,
             dst_port: ports.1,
@@ -61,7 +61,7 @@ impl From<'_> {
     }
 
     /// UDP with a payload.
-    pub fn udp(&self, ports: (u16, u16), payload: &[u8]) -> Vec<u8> {
+    pub(crate) fn udp(&self, ports: (u16, u16), payload: &[u8]) -> Vec<u8> {
         let mut datagram = Udp {
             src_port: ports.0,
             dst_port: ports.1,
@@ -76,7 +76,7 @@ impl From<'_> {
     }
 
     /// ICMP of the family's version.
-    pub fn icmp(&self, kind: u8, code: u8, rest: [u8; 4], payload: &[u8]) -> Vec<u8> {
+    pub(crate) fn icmp(&self, kind: u8, code: u8, rest: [u8; 4], payload: &[u8]) -> Vec<u8> {
         let mut message = Icmp {
             kind,
             code,
@@ -92,7 +92,7 @@ impl From<'_> {
     }
 
     /// The IP packet in an Ethernet frame.
-    pub fn frame(&self, proto: u8, payload: &[u8]) -> Vec<u8> {
+    pub(crate) fn frame(&self, proto: u8, payload: &[u8]) -> Vec<u8> {
         let ethernet = Ethernet {
             dst: OURS,
             src: ROUTER,
@@ -148,7 +148,7 @@ impl From<'_> {
     }
 
     /// With an IPv6 extension header of `kind` and eight bytes in front of `proto`.
-    pub fn extended(mut self, kind: u8, proto: u8) -> Self {
+    pub(crate) fn extended(mut self, kind: u8, proto: u8) -> Self {
         self.extensions = (kind, vec![proto, 0, 0, 0, 0, 0, 0, 0]);
         self
     }
@@ -182,12 +182,12 @@ impl From<'_> {
 }
 
 /// The frame's IP packet, without its Ethernet header.
-pub fn ip_of(frame: &[u8]) -> &[u8] {
+pub(crate) fn ip_of(frame: &[u8]) -> &[u8] {
     &frame[14..]
 }
 
 /// The frame with `tags` VLAN tags.
-pub fn tagged(frame: &[u8], tags: usize) -> Vec<u8> {
+pub(crate) fn tagged(frame: &[u8], tags: usize) -> Vec<u8> {
     let mut out = frame[..12].to_vec();
     for tag in 0..tags {
         let kind = if tag + 1 < tags {

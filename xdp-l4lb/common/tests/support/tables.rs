@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-use xdp_l4lb_common::hash::{AddrWords, DEFAULT_FLOW_SEED, vip_hash};
+use xdp_l4lb_common::hash::{AddrWords, DEFAULT_FLOW_SEED, filter_place, vip_hash};
 use xdp_l4lb_common::layout::{
     BUCKET_ENTRIES, BackendMode, BackendRecord, Bucket, Config, Counter, FlowKey, FlowState, Link,
     NextHop, OuterV4, ServiceRecord, Slot, SlotTable, VipEntry, VipKey, VipTable, mapped,
@@ -13,25 +13,25 @@ use xdp_l4lb_common::{Backend, Maps, Port, Remembered, Service};
 
 /// The balancer's tables.
 #[derive(Clone)]
-pub struct Tables {
-    pub config: Config,
-    pub buckets: Vec<Bucket>,
-    pub services: Vec<ServiceRecord>,
-    pub slots: Vec<Slot>,
-    pub backends: Vec<BackendRecord>,
-    pub links: Vec<Link>,
-    pub touched: RefCell<BTreeMap<u32, u32>>,
-    pub flows: RefCell<BTreeMap<FlowKey, FlowState>>,
+pub(crate) struct Tables {
+    pub(crate) config: Config,
+    pub(crate) buckets: Vec<Bucket>,
+    pub(crate) services: Vec<ServiceRecord>,
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) backends: Vec<BackendRecord>,
+    pub(crate) links: Vec<Link>,
+    pub(crate) touched: RefCell<BTreeMap<u32, u32>>,
+    pub(crate) flows: RefCell<BTreeMap<FlowKey, FlowState>>,
     /// How many flows there is room for.
-    pub room: usize,
-    pub counted: RefCell<BTreeMap<Counter, u32>>,
+    pub(crate) room: usize,
+    pub(crate) counted: RefCell<BTreeMap<Counter, u32>>,
     /// ICMP errors left.
-    pub errors: Cell<u32>,
+    pub(crate) errors: Cell<u32>,
 }
 
 impl Tables {
     /// No service; one link each for interface 1, which packets come from, and interface 2.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let link = |ifindex, last| Link {
             ifindex,
             mac: [2, 0, 0, 0, 0, last],
@@ -46,7 +46,7 @@ impl Tables {
                 outer_v6: [0xfd, 0, 0, 0, 0, 0, 0x20, 0],
                 epoch: 7,
                 error_rate: 1000,
-                reserved: [0; 2],
+                no_vip: [u64::MAX; 2],
             },
             buckets: vec![
                 Bucket {
@@ -67,20 +67,20 @@ impl Tables {
     }
 
     /// A backend; returns its id.
-    pub fn backend(&mut self, addr: &str, mode: BackendMode, hop: NextHop) -> u32 {
+    pub(crate) fn backend(&mut self, addr: &str, mode: BackendMode, hop: NextHop) -> u32 {
         self.backends.push(backend(ip(addr), mode, hop));
         u32::try_from(self.backends.len() - 1).unwrap()
     }
 
     /// 64 slots with these contents in turn.
-    pub fn table(&mut self, slots: &[Slot]) -> SlotTable {
+    pub(crate) fn table(&mut self, slots: &[Slot]) -> SlotTable {
         let base = u32::try_from(self.slots.len()).unwrap();
         self.slots.extend(slots.iter().cycle().take(64));
         SlotTable::new(base, 6)
     }
 
     /// A service, and its address if that is new; returns its index.
-    pub fn service(
+    pub(crate) fn service(
         &mut self,
         addr: &str,
         port: u16,
@@ -96,6 +96,8 @@ impl Tables {
     }
 
     fn insert(&mut self, record: ServiceRecord) -> u32 {
+        let (word, bit) = filter_place(record.key.addr);
+        self.config.no_vip[word] &= !bit;
         let index = u32::try_from(self.services.len()).unwrap();
         self.services.push(record);
         let table = VipTable::from_word(self.config.vip_table);
@@ -108,15 +110,10 @@ impl Tables {
         self.buckets[place.0].entries[place.1] = VipEntry::new(at.fingerprint, index).word();
         index
     }
-
-    /// How often something was counted.
-    pub fn count_of(&self, counter: Counter) -> u32 {
-        self.counted.borrow().get(&counter).copied().unwrap_or(0)
-    }
 }
 
 /// Sixteen bytes for an address.
-pub fn ip(addr: &str) -> [u8; 16] {
+pub(crate) fn ip(addr: &str) -> [u8; 16] {
     mapped(addr.parse::<IpAddr>().unwrap())
 }
 
@@ -141,7 +138,7 @@ fn backend(addr: [u8; 16], mode: BackendMode, hop: NextHop) -> BackendRecord {
 }
 
 /// A flow that was found.
-pub struct Flow<'a>(&'a Tables, FlowKey);
+pub(crate) struct Flow<'a>(&'a Tables, FlowKey);
 
 impl Remembered for Flow<'_> {
     fn state(&self) -> FlowState {
@@ -159,6 +156,10 @@ impl Remembered for Flow<'_> {
 impl Maps for Tables {
     fn vip_table(&self) -> VipTable {
         VipTable::from_word(self.config.vip_table)
+    }
+
+    fn no_vip(&self, word: usize) -> u64 {
+        self.config.no_vip[word]
     }
 
     fn vip_seed(&self) -> u64 {

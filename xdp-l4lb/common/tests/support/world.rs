@@ -10,61 +10,59 @@ use super::packets::{between, ip_of, tagged};
 use super::tables::Tables;
 
 /// Clients.
-pub const CLIENT: &str = "198.51.100.7";
-pub const CLIENT_6: &str = "2001:db8:c::7";
+pub(crate) const CLIENT: &str = "198.51.100.7";
+pub(crate) const CLIENT_6: &str = "2001:db8:c::7";
 /// Addresses with services: port 80 of both families goes to an IPv4 and to an IPv6 backend.
-pub const VIP: &str = "192.0.2.10";
-pub const VIP_6: &str = "2001:db8:10::1";
+pub(crate) const VIP: &str = "192.0.2.10";
+pub(crate) const VIP_6: &str = "2001:db8:10::1";
 /// Its backend's family is the other one.
-pub const CROSS: &str = "192.0.2.11";
-pub const CROSS_6: &str = "2001:db8:10::2";
+pub(crate) const CROSS: &str = "192.0.2.11";
+pub(crate) const CROSS_6: &str = "2001:db8:10::2";
 
 /// Ports of [`VIP`] and [`VIP_6`], by what is behind them.
-pub mod port {
+pub(crate) mod port {
     /// An on-link backend through the interface the packets come from; TCP and UDP.
-    pub const WEB: u16 = 80;
+    pub(crate) const WEB: u16 = 80;
     /// A backend behind a router.
-    pub const OFF_LINK: u16 = 81;
+    pub(crate) const OFF_LINK: u16 = 81;
     /// A backend through another interface.
-    pub const ELSEWHERE: u16 = 82;
+    pub(crate) const ELSEWHERE: u16 = 82;
     /// No slots; drops.
-    pub const EMPTY: u16 = 83;
+    pub(crate) const EMPTY: u16 = 83;
     /// No slots; refuses.
-    pub const REFUSING: u16 = 84;
+    pub(crate) const REFUSING: u16 = 84;
     /// A backend that is gone.
-    pub const GONE: u16 = 85;
+    pub(crate) const GONE: u16 = 85;
     /// A backend without a next hop.
-    pub const UNRESOLVED: u16 = 86;
+    pub(crate) const UNRESOLVED: u16 = 86;
     /// Open slots: new flows to [`super::World::new`], others to [`super::World::old`].
-    pub const CHANGING: u16 = 87;
+    pub(crate) const CHANGING: u16 = 87;
     /// A way of 576 bytes (IPv4) or of 1280 (IPv6).
-    pub const NARROW: u16 = 88;
+    pub(crate) const NARROW: u16 = 88;
     /// A backend through a link that is not there.
-    pub const NO_LINK: u16 = 89;
+    pub(crate) const NO_LINK: u16 = 89;
     /// Nothing.
-    pub const UNSERVED: u16 = 9999;
+    pub(crate) const UNSERVED: u16 = 9999;
 }
 
-/// Tables, and the ids of some backends in them.
-pub struct World {
-    pub tables: Tables,
-    pub old: u32,
-    pub new: u32,
+/// Tables, and the ids of two backends in them.
+pub(crate) struct World {
+    pub(crate) tables: Tables,
+    /// IPv4's, behind [`port::CHANGING`].
+    pub(crate) old: u32,
+    pub(crate) new: u32,
 }
 
 /// The stations of backends.
-pub const NEAR: [u8; 6] = [2, 0, 0, 0, 0, 0x05];
-pub const FAR: [u8; 6] = [2, 0, 0, 0, 0, 0xff];
+pub(crate) const NEAR: [u8; 6] = [2, 0, 0, 0, 0, 0x05];
+pub(crate) const FAR: [u8; 6] = [2, 0, 0, 0, 0, 0xff];
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut tables = Tables::new();
         let (mut old, mut new) = (0, 0);
-        let families = [
-            (VIP, CROSS, "10.1.0.5", 576),
-            (VIP_6, CROSS_6, "fd01::5", 1280),
-        ];
-        for (vip, _, addr, narrow) in families {
+        let families = [(VIP_6, "fd01::5", 1280), (VIP, "10.1.0.5", 576)];
+        for (vip, addr, narrow) in families {
             let near = NextHop::new(1, NEAR);
             let ways = [
                 (port::WEB, BACKEND_LIVE, 1500, near),
@@ -109,10 +107,10 @@ impl World {
 }
 
 /// Client and VIP of each family.
-pub const FAMILIES: [(&str, &str); 2] = [(CLIENT, VIP), (CLIENT_6, VIP_6)];
+pub(crate) const FAMILIES: [(&str, &str); 2] = [(CLIENT, VIP), (CLIENT_6, VIP_6)];
 
 /// An ICMP error from a router to the VIP, about a packet that the VIP sent to the client.
-pub fn error_about(client: &str, vip: &str, ports: (u16, u16)) -> Vec<u8> {
+pub(crate) fn error_about(client: &str, vip: &str, ports: (u16, u16)) -> Vec<u8> {
     let sent = between(vip, client).tcp(ports, tcp_flags::ACK, 1, &[0; 40]);
     let v6 = vip.contains(':');
     let router = if v6 { "2001:db8:f::1" } else { "203.0.113.1" };
@@ -122,7 +120,7 @@ pub fn error_about(client: &str, vip: &str, ports: (u16, u16)) -> Vec<u8> {
 }
 
 /// Packets of every kind, by a name.
-pub fn corpus() -> Vec<(String, Vec<u8>)> {
+pub(crate) fn corpus() -> Vec<(String, Vec<u8>)> {
     let mut all = Vec::new();
     for (client, vip) in FAMILIES {
         let v6 = vip.contains(':');
@@ -230,7 +228,10 @@ fn odd_v4() -> Vec<(String, Vec<u8>)> {
             "options, ping".to_owned(),
             options.icmp(8, 0, [0; 4], &[0; 8]),
         ),
-        ("options, unserved".to_owned(), options.udp((1, 9999), &[])),
+        (
+            "options, unserved".to_owned(),
+            options.udp((1, port::UNSERVED), &[]),
+        ),
         ("fragment".to_owned(), first.udp((1, 80), &[0; 64])),
         (
             "fragment for nobody".to_owned(),

@@ -1,17 +1,17 @@
 //! What happens to each kind of packet, on the host; another implementation reads the results.
 
-mod support;
-
+use crate::support::packets::{OURS, ROUTER, between, ip_of};
+use crate::support::tables::Tables;
+use crate::support::world::{
+    CLIENT, CLIENT_6, CROSS, CROSS_6, FAMILIES, FAR, NEAR, VIP, VIP_6, World,
+};
+use crate::support::world::{corpus, error_about, port};
+use crate::support::{Action, apply};
 use bpf_common::DropReason;
 use pnet_packet::Packet as _;
 use pnet_packet::icmpv6::Icmpv6Packet;
 use pnet_packet::ipv4::Ipv4Packet;
 use pnet_packet::ipv6::Ipv6Packet;
-use support::packets::{OURS, ROUTER, between, ip_of};
-use support::tables::Tables;
-use support::world::{CLIENT, CLIENT_6, CROSS, CROSS_6, FAMILIES, FAR, NEAR, VIP, VIP_6, World};
-use support::world::{corpus, error_about, port};
-use support::{Action, apply};
 use wire::tcp_flags::{ACK, SYN};
 use xdp_l4lb_common::layout::Counter;
 use xdp_l4lb_common::{Answer, Exit, Fast, Forward, Frame, Verdict, Work, decide, fast, general};
@@ -175,11 +175,11 @@ fn what_cannot_be_forwarded_is_dropped_for_a_reason() {
             DropReason::Fragment,
         ),
         (
-            support::packets::tagged(&udp(port::WEB), 1),
+            crate::support::packets::tagged(&udp(port::WEB), 1),
             DropReason::VlanTagged,
         ),
         (
-            support::packets::tagged(&udp(port::WEB), 2),
+            crate::support::packets::tagged(&udp(port::WEB), 2),
             DropReason::VlanTagged,
         ),
         (
@@ -201,7 +201,7 @@ fn what_is_for_no_vip_is_passed_whatever_it_is() {
         between(CLIENT_6, "2001:db8:10::9").udp((1, 80), &[]),
         between(CLIENT, "192.0.2.99").icmp(8, 0, [0; 4], &[]),
         fragment.udp((1, 80), &[]),
-        support::packets::tagged(&between(CLIENT, "192.0.2.99").udp((1, 80), &[]), 1),
+        crate::support::packets::tagged(&between(CLIENT, "192.0.2.99").udp((1, 80), &[]), 1),
         between(CLIENT_6, "::ffff:192.0.2.10").udp((1, 80), &[]),
     ] {
         assert_eq!(
@@ -379,7 +379,7 @@ fn an_icmp_error_goes_to_the_backend_of_the_flow_it_is_about() {
             assert_eq!(of_error.frame_len(), error.len());
         }
     }
-    assert_eq!(world.tables.count_of(Counter::ErrorSteered), 98);
+    assert_eq!(world.tables.counted.borrow()[&Counter::ErrorSteered], 98);
 }
 
 #[test]
@@ -489,8 +489,9 @@ fn sent_through(tables: &Tables, frame: &[u8]) -> (Action, Vec<u8>) {
 }
 
 fn forward(tables: &Tables, frame: &[u8]) -> Forward {
-    match verdict(tables, frame) {
-        Verdict::Forward(forward) => forward,
-        other => panic!("{other:?}"),
-    }
+    let verdict = verdict(tables, frame);
+    let Verdict::Forward(forward) = verdict else {
+        panic!("{verdict:?}");
+    };
+    forward
 }

@@ -1,0 +1,10 @@
+//! What happens to packets, on the host.
+
+#[cfg(test)]
+#[path = "../support/mod.rs"]
+mod support;
+
+#[cfg(test)]
+mod decide;
+#[cfg(test)]
+mod slots;
