@@ -12,12 +12,12 @@ use store::{Directory, DirectoryConfig, Faults, Hub, HubHandle, Overrides};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use types::{Family, NodeName};
-use xdp_l4lb::{Balancer, BalancerConfig, Outer, Sizes, Sources};
+use xdp_l4lb::{AttachMode, Balancer, BalancerConfig, Outer, Sizes, Sources};
 use xdp_l4lb_core::Capacity;
 use xdp_l4lb_core::desired::{Service, ServiceKey};
 
 use super::wiring::Wiring;
-use crate::config::{self, Config};
+use crate::config::{self, Config, XdpMode};
 use crate::{http, stop};
 
 /// Objects that wait for the allocator. A full channel holds up the next delta, which the hub
@@ -126,6 +126,11 @@ fn balancer_config(bpf_dir: &Path, own: &config::Balancer) -> BalancerConfig {
     BalancerConfig {
         bpffs: bpf_dir.to_owned(),
         interfaces: own.interfaces.clone(),
+        attach_mode: match own.xdp {
+            XdpMode::Auto => AttachMode::Auto,
+            XdpMode::Native => AttachMode::Native,
+            XdpMode::Generic => AttachMode::Generic,
+        },
         sizes: Sizes {
             capacity: Capacity {
                 services: tables.services,

@@ -44,7 +44,7 @@ impl Lab<'_> {
             .expect("the flows of version 0")
             .put(flow, &[3u32, 77])
             .expect("room for a flow");
-        bpf_user::attach(&pins, &program, &edge()).expect("version 0 attaches");
+        bpf_user::attach(&pins, &program, &edge(), bpf_user::AttachMode::Auto).expect("version 0 attaches");
     }
 }
 
