@@ -13,7 +13,7 @@
 //! | `sluicegate.io/idle-timeout` | a duration from `1s` to `24h` | the balancer's |
 //!
 //! `withdraw` takes the addresses of a Service without backends out of BGP; `refuse` keeps
-//! them announced and drops what comes. `idle-timeout` is for how long a silent flow is remembered while
+//! them announced and answers what comes with ICMP "port unreachable" (RFC 792, RFC 4443), rate limited. `idle-timeout` is for how long a silent flow is remembered while
 //! its slot is in change. Durations are a number and `ms`, `s`, `m` or `h`.
 //!
 //! On an EndpointSlice, `service.cilium.io/weight` is the weight of each of its endpoints: 0 to 65535, 100 by
@@ -100,7 +100,7 @@ pub enum WhenEmpty {
     /// Its addresses are not announced.
     #[default]
     Withdraw,
-    /// Its addresses stay announced and drop what comes.
+    /// Its addresses stay announced, and what comes is answered with ICMP "port unreachable".
     Refuse,
 }
 
