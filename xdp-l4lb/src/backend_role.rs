@@ -10,7 +10,9 @@ use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 
-use bpf_user::{AttachMode, LoadError, MapError, Object, PinDir, PinError, Program, Table, TableError};
+use bpf_user::{
+    AttachMode, LoadError, MapError, Object, PinDir, PinError, Program, Table, TableError,
+};
 use futures_util::TryStreamExt;
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol,

@@ -7,9 +7,9 @@ use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bpf_user::{
-    AttachError, AttachMode, Change, Conversion, Interface, LoadError, MapError, MapField, MapKind, MapSpec,
-    MappedArray, MigrateError, Mode, Object, PerCpu, PinDir, Program, Table, XdpLink, attach,
-    detach, load, migrate, xdp_on,
+    AttachError, AttachMode, Change, Conversion, Interface, LoadError, MapError, MapField, MapKind,
+    MapSpec, MappedArray, MigrateError, Mode, Object, PerCpu, PinDir, Program, Table, XdpLink,
+    attach, detach, load, migrate, xdp_on,
 };
 use object::xdp_object;
 use sandbox::Sandbox;

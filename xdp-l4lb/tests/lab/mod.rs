@@ -187,7 +187,13 @@ impl Lab<'_> {
         };
         let pins = PinDir::at(&self.folder("theirs"), 1).expect("a bpffs");
         let program = bpf_user::load(&object, name, &pins).expect("it loads");
-        bpf_user::attach(&pins, &program, &self::interface(interface), AttachMode::Auto).expect("it attaches");
+        bpf_user::attach(
+            &pins,
+            &program,
+            &self::interface(interface),
+            AttachMode::Auto,
+        )
+        .expect("it attaches");
         program
     }
 
