@@ -12,7 +12,7 @@ use api::annotations::{HealthCheck, Probe, WhenEmpty};
 use api::{AddressType, Endpoint, EndpointSlice, Service, ServicePort};
 use types::{BackendAddr, Family, Vip};
 use xdp_l4lb_core::desired::{
-    self as l4lb, Backend, BackendState, Check, CheckKind, ServiceKey, TableSize,
+    self as l4lb, Backend, BackendState, Check, CheckKind, PrimeSize, ServiceKey, TableSize,
 };
 
 use super::Drained;
@@ -108,9 +108,11 @@ impl Placed {
                 WhenEmpty::Withdraw => l4lb::WhenEmpty::Withdraw,
                 WhenEmpty::Refuse => l4lb::WhenEmpty::Refuse,
             },
-            table_size: TableSize::Auto,
+            table_size: settings
+                .maglev_table_size
+                .map_or(TableSize::Auto, table_size),
+            unhealthy_grace: settings.quarantine,
             check: settings.health_check.as_ref().map(check),
-            ..l4lb::Service::default()
         };
         self.services.insert(key, placed);
     }
@@ -190,6 +192,11 @@ fn port_key(port: &ServicePort, suffix: &str) -> String {
     } else {
         format!("{}{suffix}", port.name)
     }
+}
+
+/// The sizes that `api` lets through are the planner's.
+fn table_size(slots: u32) -> TableSize {
+    PrimeSize::try_from(slots).map_or(TableSize::Auto, TableSize::Fixed)
 }
 
 fn check(check: &HealthCheck) -> Check {

@@ -6,7 +6,7 @@ use api::Kind;
 use desired::{Drained, Inputs};
 use serde_json::{Value, json};
 use types::ObjectName;
-use xdp_l4lb_core::desired::{BackendState, CheckKind, Service, WhenEmpty};
+use xdp_l4lb_core::desired::{BackendState, CheckKind, PrimeSize, Service, TableSize, WhenEmpty};
 
 use crate::manifests::{named_service, service, slice};
 use crate::world::World;
@@ -194,6 +194,7 @@ fn annotations_become_settings_of_the_balancer() {
     checked["metadata"]["annotations"] = json!({
         "sluicegate.io/health-check": "http", "sluicegate.io/health-check-path": "/up",
         "sluicegate.io/when-empty": "refuse", "sluicegate.io/idle-timeout": "5m",
+        "sluicegate.io/quarantine": "1m", "sluicegate.io/maglev-table-size": "509",
     });
     let world = World::with([checked]);
 
@@ -210,6 +211,16 @@ fn annotations_become_settings_of_the_balancer() {
     );
     assert_eq!(service.when_empty, WhenEmpty::Refuse);
     assert_eq!(service.idle, Duration::from_secs(300));
+    assert_eq!(service.unhealthy_grace, Duration::from_secs(60));
+    let size = PrimeSize::try_from(509).unwrap();
+    assert_eq!(service.table_size, TableSize::Fixed(size));
+}
+
+#[test]
+fn the_table_sizes_of_annotations_are_the_planners() {
+    let sizes = api::annotations::MAGLEV_TABLE_SIZES.map(|(_, slots)| slots);
+
+    assert_eq!(sizes, PrimeSize::ALL);
 }
 
 #[test]
