@@ -171,16 +171,18 @@ impl<'o> Pool<'o> {
         endpoint: &Endpoint,
         port: u16,
     ) -> Option<(BackendAddr, Backend)> {
-        let state = match (endpoint.terminating, endpoint.serving, endpoint.ready) {
-            (false, _, true) => BackendState::Active,
-            (true, true, _) => BackendState::Draining,
-            (false, _, false) | (true, false, _) => return None,
+        let (state, weight) = match (endpoint.terminating, endpoint.serving, endpoint.ready) {
+            (false, _, true) => (BackendState::Active, slice.weight),
+            (true, true, _) => (BackendState::Draining, slice.weight),
+            // Its flows stay until it is removed; new ones it could not answer, not even as the last.
+            (true, false, _) => (BackendState::Draining, 0),
+            (false, _, false) => return None,
         };
         // The other addresses of an endpoint lead to the same place.
         let addr = *endpoint.addresses.first()?;
         let drained = [None, Some(port)].map(|port| Drained { addr, port });
         let is_drained = drained.iter().any(|drained| self.drained.contains(drained));
-        let weight = if is_drained { 0 } else { slice.weight };
+        let weight = if is_drained { 0 } else { weight };
         Some((BackendAddr { addr, port }, Backend { weight, state }))
     }
 }

@@ -53,7 +53,7 @@ fn with_slices_of_both_families_each_family_has_its_own_backends() {
 }
 
 #[test]
-fn endpoints_take_new_flows_when_ready_and_keep_old_ones_while_they_serve() {
+fn endpoints_take_new_flows_when_ready_and_keep_old_ones_until_they_are_removed() {
     let world = World::with([
         service(json!({}), &["192.0.2.1"]),
         slice(
@@ -77,17 +77,20 @@ fn endpoints_take_new_flows_when_ready_and_keep_old_ones_while_they_serve() {
 
     let service = only(&world);
 
-    let states: Vec<_> = service
+    let found: Vec<_> = service
         .backends
-        .values()
-        .map(|backend| backend.state)
+        .iter()
+        .map(|(addr, backend)| (addr.to_string(), backend.state, backend.weight))
         .collect();
-    assert_eq!(states, [BackendState::Active, BackendState::Draining]);
-    assert!(
-        service
-            .backends
-            .values()
-            .all(|backend| backend.weight == 100)
+    let expected = [
+        ("10.1.0.1:80", BackendState::Active, 100),
+        ("10.1.0.2:80", BackendState::Draining, 100),
+        // Without weight it takes no new flows even where it is the last.
+        ("10.1.0.4:80", BackendState::Draining, 0),
+    ];
+    assert_eq!(
+        found,
+        expected.map(|(addr, state, weight)| (addr.to_owned(), state, weight))
     );
 }
 

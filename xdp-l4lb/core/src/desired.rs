@@ -95,6 +95,7 @@ pub enum BackendState {
     /// Takes new flows.
     Active,
     /// Keeps its flows; takes new ones only when no backend is active (terminating, but serving).
+    /// With weight zero it takes none (terminating, and not serving any more).
     Draining,
 }
 
