@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use bgp_speaker::{Exit, Speaker};
+use desired::Progress;
 use operator::{Operator, OperatorHandle};
 use store::{Directory, DirectoryConfig, Faults, Hub, HubHandle, Overrides};
 use tokio::net::TcpListener;
@@ -50,6 +51,9 @@ pub(super) struct Node {
 pub(super) struct Told {
     pub(super) services: BTreeMap<ServiceKey, Service>,
     pub(super) left_out: Vec<String>,
+    pub(super) progress: Progress,
+    /// Whether peers were told that everything has been announced.
+    pub(super) end_of_rib: bool,
 }
 
 /// Runs a balancer until a signal ends it.
