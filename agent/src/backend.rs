@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use agent_api::{
-    Allocation, Bgp, Drained, Interface, Lb, Maglev, Peer, Role, Route, Service, Status,
+    Allocation, Bgp, Drained, Interface, Ipam, Lb, Maglev, Peer, Pool, Role, Route, Service, Status,
 };
 use anyhow::{Context as _, Result, bail};
 use types::{BackendAddr, NodeName, Vip};
@@ -113,10 +113,13 @@ impl Api for Node {
             uptime_secs: self.started.elapsed().as_secs(),
             ready: state.applied && problems.is_empty(),
             problems,
+            remarks: Vec::new(),
             objects: Vec::new(),
             refused: Vec::new(),
             interfaces: state.interfaces.clone(),
             bgp: Bgp::default(),
+            ipam: Ipam::default(),
+            alarms: Vec::new(),
             vips_ready: 0,
             vips_wanted: 0,
             stores: 0,
@@ -149,6 +152,10 @@ impl Api for Node {
     }
 
     fn allocations(&self) -> Vec<Allocation> {
+        Vec::new()
+    }
+
+    fn pools(&self) -> Vec<Pool> {
         Vec::new()
     }
 }

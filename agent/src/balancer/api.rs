@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
-use agent_api::{Allocation, Drained, Lb, Maglev, Peer, Role, Route, Service, Status};
+use agent_api::{Allocation, Drained, Lb, Maglev, Peer, Pool, Role, Route, Service, Status};
 use anyhow::{Context as _, Result};
 use bgp_speaker::RouteQuery;
 use types::{BackendAddr, Family, ObjectName, Vip};
@@ -11,7 +11,7 @@ use xdp_l4lb::Inspector;
 
 use super::node::Node;
 use super::problems::Known;
-use super::views;
+use super::{conditions, views};
 use crate::http::Api;
 
 impl Api for Node {
@@ -43,10 +43,13 @@ impl Api for Node {
             uptime_secs: self.started.elapsed().as_secs(),
             ready: state.synced && problems.is_empty(),
             problems,
+            remarks: conditions::remarks(&snapshot),
             objects: views::counts(&snapshot),
             refused: views::refused(&self.faults.borrow()),
             interfaces: views::interfaces(&state.interfaces),
             bgp: views::bgp(&peers, available.len()),
+            ipam: views::ipam(&report),
+            alarms: state.alarms.iter().map(ToString::to_string).collect(),
             vips_ready: wanted
                 .iter()
                 .filter(|vip| state.ready.contains(vip))
@@ -135,6 +138,10 @@ impl Api for Node {
                 addresses,
             })
             .collect()
+    }
+
+    fn pools(&self) -> Vec<Pool> {
+        views::pools(&self.hub.snapshot(), &self.operator.report())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The role `balancer`: everything is started here, and wired together.
 
 mod api;
+mod conditions;
 mod node;
 mod problems;
 mod views;

@@ -16,6 +16,7 @@ use xdp_l4lb::{Inspector, KernelBackend, KernelService, LinkState, State};
 use xdp_l4lb_core::desired::ServiceKey;
 use xdp_l4lb_core::{Role, ServiceStatus};
 
+use super::conditions::remark;
 use super::node::Told;
 
 pub(super) fn counts(snapshot: &store::Snapshot) -> Vec<shown::KindCount> {
@@ -82,6 +83,37 @@ pub(super) fn bgp(peers: &[PeerStatus], prefixes: usize) -> shown::Bgp {
     }
 }
 
+pub(super) fn ipam(report: &operator::Report) -> shown::Ipam {
+    let services = report.services.values();
+    shown::Ipam {
+        services: services.len(),
+        unsatisfied: services.filter(|(_, held)| !held.is_satisfied()).count(),
+    }
+}
+
+pub(super) fn pools(snapshot: &store::Snapshot, report: &operator::Report) -> Vec<shown::Pool> {
+    let disabled = |name: &ObjectName| {
+        let key = Key::new(Kind::CiliumLoadBalancerIPPool, name.clone());
+        match snapshot.objects.get(&key) {
+            Some(Object::CiliumLoadBalancerIPPool(pool)) => pool.disabled,
+            Some(_) | None => false,
+        }
+    };
+    let pools = report.pools.iter().map(|(name, pool)| shown::Pool {
+        name: name.name.to_string(),
+        disabled: disabled(name),
+        conflicting: pool.conflict.is_some(),
+        total: pool.total.to_string(),
+        available: pool.available.to_string(),
+        used: pool.used.to_string(),
+        message: pool
+            .conflict
+            .as_ref()
+            .map_or_else(String::new, ToString::to_string),
+    });
+    pools.collect()
+}
+
 /// Every LoadBalancer service, with addresses or without.
 pub(super) fn services(
     snapshot: &store::Snapshot,
@@ -93,13 +125,17 @@ pub(super) fn services(
     let mut services: BTreeMap<ObjectName, shown::Service> = BTreeMap::new();
     for (Key { kind, name }, object) in &snapshot.objects {
         if *kind == Kind::Service && is_load_balancer(object) {
-            services.insert(name.clone(), empty(name));
+            let mut service = empty(name);
+            service.notes = object.conditions().iter().filter_map(remark).collect();
+            services.insert(name.clone(), service);
         }
     }
     for (name, (_, satisfaction)) in &report.services {
-        if !satisfaction.is_satisfied() {
-            let service = services.entry(name.clone()).or_insert_with(|| empty(name));
-            service.notes.push(satisfaction.to_string());
+        let service = services.entry(name.clone()).or_insert_with(|| empty(name));
+        let note = satisfaction.to_string();
+        // The condition that says so may be there already.
+        if !satisfaction.is_satisfied() && !service.notes.contains(&note) {
+            service.notes.push(note);
         }
     }
     for (key, status) in planned {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use agent_api::Allocation;
+use agent_api::{Allocation, Pool};
 use anyhow::Result;
 use lb_ipam::export;
 use types::ObjectName;
@@ -10,6 +10,7 @@ use types::ObjectName;
 use crate::args::{LbIpamCommand, Output};
 use crate::client::Client;
 use crate::output::print;
+use crate::table::Table;
 
 /// What is said above an export.
 const PREFACE: &str = "# Merge each annotation into its Service's manifest: the address is then asked for,\n\
@@ -20,6 +21,10 @@ pub(super) fn run(client: &Client<'_>, output: Output, command: &LbIpamCommand) 
         LbIpamCommand::Export => {
             let allocations: Vec<Allocation> = client.get("/v1/lb-ipam/allocations")?;
             print(output, &allocations, |allocations, _| render(allocations))?;
+        }
+        LbIpamCommand::Pools => {
+            let pools: Vec<Pool> = client.get("/v1/lb-ipam/pools")?;
+            print(output, &pools, |pools, wide| render_pools(pools, wide))?;
         }
     }
     Ok(true)
@@ -38,9 +43,73 @@ fn render(allocations: &[Allocation]) -> String {
     format!("{PREFACE}{}", export::manifests(held))
 }
 
+/// The columns that `kubectl get ippools` has.
+fn render_pools(pools: &[Pool], wide: bool) -> String {
+    let mut table = if wide {
+        let (name, disabled) = ("Name", "Disabled");
+        Table::new([
+            name,
+            disabled,
+            "Conflicting",
+            "IPs Available",
+            "Total",
+            "Used",
+        ])
+    } else {
+        Table::new(["Name", "Disabled", "Conflicting", "IPs Available"])
+    };
+    for pool in pools {
+        let conflicting = if pool.conflicting { "True" } else { "False" };
+        let [name, disabled, conflicting, available] = [
+            pool.name.clone(),
+            pool.disabled.to_string(),
+            conflicting.to_owned(),
+            pool.available.clone(),
+        ];
+        if wide {
+            let (total, used) = (pool.total.clone(), pool.used.clone());
+            table.row([name, disabled, conflicting, available, total, used]);
+        } else {
+            table.row([name, disabled, conflicting, available]);
+        }
+    }
+    let mut text = table.render("No pools.");
+    for pool in pools.iter().filter(|pool| !pool.message.is_empty()) {
+        text.push_str(&format!("{}: {}\n", pool.name, pool.message));
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pools_have_ciliums_columns_and_say_what_they_conflict_with() {
+        let pool = |name: &str, conflicting| Pool {
+            name: name.into(),
+            disabled: false,
+            conflicting,
+            total: "18446744073709551616".into(),
+            available: "18446744073709551614".into(),
+            used: "2".into(),
+            message: if conflicting {
+                "overlaps".into()
+            } else {
+                String::new()
+            },
+        };
+        let pools = [pool("a", false), pool("b", true)];
+
+        assert_eq!(
+            render_pools(&pools, false),
+            "Name   Disabled   Conflicting   IPs Available\n\
+             a      false      False         18446744073709551614\n\
+             b      false      True          18446744073709551614\n\
+             b: overlaps\n"
+        );
+        assert!(render_pools(&pools, true).contains("IPs Available          Total"));
+    }
 
     #[test]
     fn an_export_is_yaml_that_asks_for_the_addresses() {

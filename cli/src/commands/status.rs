@@ -35,6 +35,9 @@ fn render(status: &Status, wide: bool) -> String {
     for (number, problem) in status.problems.iter().enumerate() {
         line(if number == 0 { "Problems" } else { "" }, problem);
     }
+    for (number, remark) in status.remarks.iter().enumerate() {
+        line(if number == 0 { "Remarks" } else { "" }, remark);
+    }
     line(
         "VIPs",
         &format!("{} of {} in place", status.vips_ready, status.vips_wanted),
