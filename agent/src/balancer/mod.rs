@@ -8,4 +8,4 @@ mod views;
 mod wiring;
 
 pub(crate) use node::run;
-pub(crate) use views::interfaces;
+pub(crate) use views::{interfaces, verdicts};

@@ -10,7 +10,6 @@ use bgp_speaker::{Exit, Speaker};
 use desired::Progress;
 use operator::{Operator, OperatorHandle};
 use store::{Directory, DirectoryConfig, Faults, Hub, HubHandle, Overrides};
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use types::{Family, NodeName};
 use xdp_l4lb::{AttachMode, Balancer, BalancerConfig, Outer, Sizes, Sources};
@@ -63,26 +62,12 @@ pub(super) struct Told {
 pub(crate) async fn run(config: &Config, own: &config::Balancer) -> Result<()> {
     // First of all, so that two agents never get in each other's way.
     let listener = http::listen(&config.socket)?;
-    let metrics = match config.metrics {
-        Some(addr) => Some(
-            TcpListener::bind(addr)
-                .await
-                .with_context(|| format!("listening for metrics at {addr}"))?,
-        ),
-        None => None,
-    };
+    let metrics = http::listen_metrics(config.metrics).await?;
     let (node, inputs, live) = start(config, own).await?;
     let node = Arc::new(node);
     let wiring = Wiring::new(Arc::clone(&node), own.router_id, inputs);
     let served = http::serve_api(listener, Arc::clone(&node), stop::requested());
-    let scraped = async {
-        match metrics {
-            Some(metrics) => {
-                http::serve_metrics(metrics, Arc::clone(&node), stop::requested()).await
-            }
-            None => std::future::pending().await,
-        }
-    };
+    let scraped = http::serve_metrics(metrics, Arc::clone(&node), stop::requested());
     tracing::info!(node = %config.node, forwarding = live, "the balancer has started");
     let outcome = tokio::select! {
         outcome = served => outcome,

@@ -9,6 +9,7 @@ use api::{Key, Kind, Object};
 use bgp_speaker::{PeerStatus, RouteStatus};
 use bgp_speaker_core::SessionState;
 use bgp_speaker_packet::NextHop;
+use bpf_common::DropReason;
 use store::Faults;
 use store::manifest::Subject;
 use types::{BackendAddr, NodeName, ObjectName, Vip};
@@ -246,15 +247,10 @@ pub(super) fn lb(inspector: &Inspector, state: &State) -> Result<shown::Lb> {
         .others
         .iter()
         .find(|(counter, _)| *counter == xdp_l4lb_common::layout::Counter::FlowDeferred);
-    let drops = counters
-        .drops
-        .iter()
-        .map(|(reason, count)| (reason.name(), *count));
-    let others = counters
-        .others
-        .iter()
-        .map(|(counter, count)| (counter.name(), *count));
+    let others = counters.others.iter();
+    let others = others.map(|(counter, count)| (counter.name(), *count));
     Ok(shown::Lb {
+        role: shown::Role::Balancer,
         transitions: shown::Transitions {
             slots: services
                 .iter()
@@ -265,11 +261,20 @@ pub(super) fn lb(inspector: &Inspector, state: &State) -> Result<shown::Lb> {
             oldest_secs: state.oldest_change.map(|age| age.as_secs()),
         },
         services,
-        verdicts: drops
-            .chain(others)
-            .map(|(name, count)| (name.to_owned(), count))
-            .collect(),
+        verdicts: verdicts(&counters.drops, others),
     })
+}
+
+/// Drops by reason, and what else became of packets.
+pub(crate) fn verdicts<'c>(
+    drops: &[(DropReason, u64)],
+    others: impl Iterator<Item = (&'c str, u64)>,
+) -> Vec<(String, u64)> {
+    let drops = drops.iter().map(|(reason, count)| (reason.name(), *count));
+    drops
+        .chain(others)
+        .map(|(name, count)| (name.to_owned(), count))
+        .collect()
 }
 
 /// A record of an address alone is not shown: it balances nothing.

@@ -198,7 +198,7 @@ impl Lab<'_> {
     }
 
     /// A folder of its own in the bpffs.
-    fn folder(&self, name: &str) -> std::path::PathBuf {
+    pub(crate) fn folder(&self, name: &str) -> std::path::PathBuf {
         let folder = self.bpffs().join(name);
         std::fs::create_dir_all(&folder).expect("a folder");
         folder
