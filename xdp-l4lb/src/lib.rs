@@ -24,6 +24,8 @@ pub const fn object() -> Result<&'static [u8], &'static str> {
     OBJECT
 }
 
+pub use bpf_user::AttachMode;
+
 pub use backend_role::{BackendDesired, BackendRole, BackendRoleError};
 pub use balancer::{Balancer, BalancerConfig, StartError, State, Stopped};
 pub use inspect::{Counters, InspectError, Inspector, KernelBackend, KernelService};

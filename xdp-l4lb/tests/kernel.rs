@@ -553,7 +553,8 @@ fn backend_record(text: &str) -> BackendRecord {
     BackendRecord {
         addr: mapped(addr(text)),
         mode: BackendMode::new(BACKEND_LIVE, 0, 1500).word(),
-        pad: 0,
+        port: [0; 2],
+        pad: [0; 2],
         next_hop: 0,
         reserved: [0; 4],
     }

@@ -10,6 +10,7 @@ use types::{BackendAddr, Family, ObjectName, Vip};
 use xdp_l4lb::Inspector;
 
 use super::node::Node;
+use super::problems::Known;
 use super::views;
 use crate::http::Api;
 
@@ -22,7 +23,14 @@ impl Api for Node {
         let snapshot = self.hub.snapshot();
         let report = self.operator.report();
         let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let problems = views::problems(&state, &services, &told, &report);
+        let known = Known {
+            state: &state,
+            services: &services,
+            told: &told,
+            report: &report,
+            snapshot: &snapshot,
+        };
+        let problems = known.problems();
         let wanted: BTreeSet<&Vip> = told
             .services
             .values()

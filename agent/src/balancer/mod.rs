@@ -2,6 +2,7 @@
 
 mod api;
 mod node;
+mod problems;
 mod views;
 mod wiring;
 

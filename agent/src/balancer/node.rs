@@ -7,17 +7,18 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use bgp_speaker::{Exit, Speaker};
+use desired::Progress;
 use operator::{Operator, OperatorHandle};
 use store::{Directory, DirectoryConfig, Faults, Hub, HubHandle, Overrides};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use types::{Family, NodeName};
-use xdp_l4lb::{Balancer, BalancerConfig, Outer, Sizes, Sources};
+use xdp_l4lb::{AttachMode, Balancer, BalancerConfig, Outer, Sizes, Sources};
 use xdp_l4lb_core::Capacity;
 use xdp_l4lb_core::desired::{Service, ServiceKey};
 
 use super::wiring::Wiring;
-use crate::config::{self, Config};
+use crate::config::{self, Config, XdpMode};
 use crate::{http, stop};
 
 /// Objects that wait for the allocator. A full channel holds up the next delta, which the hub
@@ -50,6 +51,9 @@ pub(super) struct Node {
 pub(super) struct Told {
     pub(super) services: BTreeMap<ServiceKey, Service>,
     pub(super) left_out: Vec<String>,
+    pub(super) progress: Progress,
+    /// Whether peers were told that everything has been announced.
+    pub(super) end_of_rib: bool,
 }
 
 /// Runs a balancer until a signal ends it.
@@ -126,6 +130,11 @@ fn balancer_config(bpf_dir: &Path, own: &config::Balancer) -> BalancerConfig {
     BalancerConfig {
         bpffs: bpf_dir.to_owned(),
         interfaces: own.interfaces.clone(),
+        attach_mode: match own.xdp {
+            XdpMode::Auto => AttachMode::Auto,
+            XdpMode::Native => AttachMode::Native,
+            XdpMode::Generic => AttachMode::Generic,
+        },
         sizes: Sizes {
             capacity: Capacity {
                 services: tables.services,

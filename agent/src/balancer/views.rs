@@ -18,53 +18,6 @@ use xdp_l4lb_core::{Role, ServiceStatus};
 
 use super::node::Told;
 
-/// What is not in place, a sentence each. Without any, the node is ready.
-pub(super) fn problems(
-    state: &State,
-    services: &BTreeMap<ServiceKey, ServiceStatus>,
-    told: &Told,
-    report: &operator::Report,
-) -> Vec<String> {
-    let mut problems = told.left_out.clone();
-    if !state.synced {
-        problems.push("the manifests have not been read in whole yet".to_owned());
-    }
-    for (name, link) in &state.interfaces {
-        match link {
-            LinkState::Native | LinkState::Generic => {}
-            LinkState::Absent => problems.push(format!("interface {name} does not exist")),
-            LinkState::Refused(why) => problems.push(format!("interface {name}: {why}")),
-        }
-    }
-    for (what, why) in &state.faults {
-        problems.push(format!("{what}: {why}"));
-    }
-    for key in &state.alarms {
-        problems.push(format!(
-            "service {key}: more than half of its backends fail their checks, so none is taken out"
-        ));
-    }
-    for (key, status) in services {
-        for fault in &status.faults {
-            problems.push(format!("service {key}: {fault}"));
-        }
-        for (vip, ready) in &status.frontends {
-            if !ready {
-                problems.push(format!("{vip} of {} is not in place", key.object));
-            }
-        }
-    }
-    for (service, (_, satisfaction)) in &report.services {
-        if !satisfaction.is_satisfied() {
-            problems.push(format!("service {service}: {satisfaction}"));
-        }
-    }
-    for (key, why) in &report.faults {
-        problems.push(format!("the status of {key} is not written: {why}"));
-    }
-    problems
-}
-
 pub(super) fn counts(snapshot: &store::Snapshot) -> Vec<shown::KindCount> {
     let counts = snapshot.counts().into_iter();
     counts

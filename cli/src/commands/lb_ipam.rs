@@ -1,16 +1,19 @@
 //! `sluice lb-ipam`.
 
-use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use agent_api::Allocation;
 use anyhow::Result;
+use lb_ipam::export;
+use types::ObjectName;
 
 use crate::args::{LbIpamCommand, Output};
 use crate::client::Client;
 use crate::output::print;
 
-/// The annotation that asks for addresses.
-const REQUEST: &str = "lbipam.cilium.io/ips";
+/// What is said above an export.
+const PREFACE: &str = "# Merge each annotation into its Service's manifest: the address is then asked for,\n\
+     # and a node that starts without a database gives the same one.\n";
 
 pub(super) fn run(client: &Client<'_>, output: Output, command: &LbIpamCommand) -> Result<bool> {
     match command {
@@ -24,27 +27,15 @@ pub(super) fn run(client: &Client<'_>, output: Output, command: &LbIpamCommand) 
 
 /// The metadata to merge into each Service's manifest, as YAML.
 fn render(allocations: &[Allocation]) -> String {
-    let mut text = String::from(
-        "# Merge each annotation into its Service's manifest: the address is then asked for,\n\
-         # and a node that starts without a database gives the same one.\n",
-    );
-    for allocation in allocations {
-        let addresses: Vec<String> = allocation
-            .addresses
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        // Writing to a String cannot fail.
-        let _ = write!(
-            text,
-            "---\napiVersion: v1\nkind: Service\nmetadata:\n  name: {}\n  namespace: {}\n  \
-             annotations:\n    {REQUEST}: \"{}\"\n",
-            allocation.name,
-            allocation.namespace,
-            addresses.join(",")
-        );
-    }
-    text
+    let held: Vec<(ObjectName, &[IpAddr])> = allocations
+        .iter()
+        .map(|held| {
+            let name = ObjectName::new(&held.namespace, &held.name);
+            (name, held.addresses.as_slice())
+        })
+        .collect();
+    let held = held.iter().map(|(name, addresses)| (name, *addresses));
+    format!("{PREFACE}{}", export::manifests(held))
 }
 
 #[cfg(test)]
@@ -55,13 +46,14 @@ mod tests {
     fn an_export_is_yaml_that_asks_for_the_addresses() {
         let text = render(&[Allocation {
             namespace: "shop".into(),
-            name: "web".into(),
+            name: "7".into(),
             addresses: vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()],
         }]);
 
         assert!(text.ends_with(
-            "---\napiVersion: v1\nkind: Service\nmetadata:\n  name: web\n  namespace: shop\n  \
-             annotations:\n    lbipam.cilium.io/ips: \"192.0.2.1,2001:db8::1\"\n"
+            "---\napiVersion: v1\nkind: Service\nmetadata:\n  name: \"7\"\n  \
+             namespace: \"shop\"\n  annotations:\n    \
+             lbipam.cilium.io/ips: \"192.0.2.1,2001:db8::1\"\n"
         ));
     }
 }

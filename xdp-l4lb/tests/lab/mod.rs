@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use bpf_user::{Interface, MapKind, MapSpec, Object, PinDir, Program, Table};
+use bpf_user::{AttachMode, Interface, MapKind, MapSpec, Object, PinDir, Program, Table};
 use tokio::runtime::Runtime;
 use types::{BackendAddr, ObjectName, Vip};
 use xdp_l4lb::{
@@ -103,6 +103,7 @@ impl Lab<'_> {
         let config = BalancerConfig {
             bpffs: self.bpffs().to_owned(),
             interfaces: interfaces.iter().map(|name| (*name).to_owned()).collect(),
+            attach_mode: AttachMode::Auto,
             sizes: sizes(),
             outer: outer(),
             maglev_seed: 0,
@@ -186,7 +187,13 @@ impl Lab<'_> {
         };
         let pins = PinDir::at(&self.folder("theirs"), 1).expect("a bpffs");
         let program = bpf_user::load(&object, name, &pins).expect("it loads");
-        bpf_user::attach(&pins, &program, &self::interface(interface)).expect("it attaches");
+        bpf_user::attach(
+            &pins,
+            &program,
+            &self::interface(interface),
+            AttachMode::Auto,
+        )
+        .expect("it attaches");
         program
     }
 
