@@ -9,6 +9,13 @@ use anyhow::{Context as _, Result, ensure};
 use crate::lab::{Host, Process, command};
 use crate::{Patience, until};
 
+/// The kernel drops a next hop object when its link goes down, and zebra 8.4 takes it for installed
+/// when the link is back: routes with next hops of their own are always complete.
+const ZEBRA: &str = "\
+log stdout warnings
+no zebra nexthop kernel enable
+";
+
 /// A running FRR; dropping it ends its daemons.
 pub struct Frr {
     host: Host,
@@ -26,7 +33,7 @@ impl Frr {
         fs::create_dir_all(&sockets).context("creating FRR's folder")?;
         let file = sockets.join("bgpd.conf");
         fs::write(&file, config).context("writing bgpd.conf")?;
-        fs::write(sockets.join("zebra.conf"), "log stdout warnings\n").context("zebra.conf")?;
+        fs::write(sockets.join("zebra.conf"), ZEBRA).context("writing zebra.conf")?;
         // The daemons give up root for the user that Debian's package made.
         command("chown", &["-R", "frr:frr", &sockets.to_string_lossy()])?;
         let mut frr = Self {

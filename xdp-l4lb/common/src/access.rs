@@ -54,8 +54,7 @@ pub trait Maps {
     fn vip_table(&self) -> VipTable;
 
     /// A word of the filter of addresses that are no VIP's; zeros if there is none.
-    fn no_vip(&self, word: usize) -> u64 {
-        let _ = word;
+    fn no_vip(&self, _word: usize) -> u64 {
         0
     }
 

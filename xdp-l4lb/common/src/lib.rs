@@ -4,6 +4,7 @@
 //! aside). A packet takes one path through them, and each arrow is one bounded load:
 //!
 //! ```text
+//!  destination address --> no_vip (128 bits of config): passed at once, or
 //!  destination address, port, protocol
 //!     |  vip_hash (private seed)                 flow_hash (fleet-wide seed) of both ends
 //!     v                                                             |
