@@ -59,6 +59,11 @@ pub(super) fn problems(
             problems.push(format!("service {service}: {satisfaction}"));
         }
     }
+    for (pool, told) in &report.pools {
+        if let Some(conflict) = &told.conflict {
+            problems.push(format!("pool {pool}: {conflict}"));
+        }
+    }
     for (key, why) in &report.faults {
         problems.push(format!("the status of {key} is not written: {why}"));
     }

@@ -212,7 +212,8 @@ protocol bgp edge from tor {{ local {ROUTER_V6} as 65001; neighbor {edge} as 650
         }
         // The edge node answers clients through the router.
         self.edge.ip("route add default via 10.2.11.1")?;
-        self.edge.ip(&format!("-6 route add default via {ROUTER_V6}"))?;
+        self.edge
+            .ip(&format!("-6 route add default via {ROUTER_V6}"))?;
         Ok(())
     }
 }

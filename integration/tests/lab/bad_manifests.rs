@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use integration::topology::manifests::{endpoints, service};
+use integration::topology::single::{BACKENDS_V4, BACKENDS_V6};
 use integration::{lab, until};
 
 use crate::node::{Node, PATIENCE, VIPS, base, web};
@@ -18,11 +19,14 @@ fn a_manifest_that_does_not_validate_is_named_and_what_ran_stays() {
 
         let refused = refusals(&node, 1)?;
         ensure!(
-            refused[0].starts_with("web.yaml:13: Service/shop/web: spec.ports[0].port: "),
+            refused[0].starts_with("web.yaml:14: Service/shop/web: spec.ports[0].port: "),
             "{refused:?}"
         );
         let text = String::from_utf8(node.agent.ask("status")?.stdout)?;
-        ensure!(text.contains("Refused (what ran before keeps running)"), "{text}");
+        ensure!(
+            text.contains("Refused (what ran before keeps running)"),
+            "{text}"
+        );
         node.answers(&VIPS)?;
         node.network.manifests.put("web.yaml", web())?;
         refusals(&node, 0)?;
@@ -80,7 +84,9 @@ fn an_object_in_two_files_is_refused_until_one_is_gone() {
     lab::run_programs(|lab| {
         let node = Node::with_web(lab)?;
 
-        node.network.manifests.put("web-copy.yaml", service("web", ""))?;
+        node.network
+            .manifests
+            .put("web-copy.yaml", service("web", ""))?;
 
         until("the second is refused", PATIENCE, || {
             let refused = said(&node)?;
@@ -97,25 +103,27 @@ fn an_object_in_two_files_is_refused_until_one_is_gone() {
     });
 }
 
-/// An editor's rename over a file is one change: the new backend is in, the old one out, and no
-/// object is gone in between.
+/// An editor's rename over a file is one change: the new backends are in beside the old ones, and
+/// no object is gone in between.
 #[test]
 fn a_file_that_is_replaced_by_rename_is_one_change() {
     lab::run_programs(|lab| {
         let node = Node::with_web(lab)?;
-        let other = [("10.3.0.22", "ready: true"), ("fd00:3::22", "ready: true")];
+        let all = BACKENDS_V4.into_iter().chain(BACKENDS_V6);
+        let all: Vec<_> = all.map(|address| (address, "ready: true")).collect();
 
-        let text = service("web", "") + &endpoints("web", &other);
+        let text = service("web", "") + &endpoints("web", &all);
         node.network.manifests.put("web.yaml", text)?;
 
-        until("only the new backends are there", PATIENCE, || {
+        until("the new backends are there", PATIENCE, || {
             let service = node.service("web")?;
             let addresses: Vec<String> = service
                 .backends
                 .iter()
                 .map(|backend| backend.address.addr.to_string())
                 .collect();
-            ensure!(addresses == ["10.3.0.22", "fd00:3::22"], "{addresses:?}");
+            let wanted: Vec<_> = all.iter().map(|(address, _)| *address).collect();
+            ensure!(addresses == wanted, "{addresses:?}");
             Ok(())
         })?;
         node.never_withdrawn()

@@ -8,9 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use integration::daemons::{Agent, Bird};
 use integration::lab::Lab;
 use integration::topology::Single;
-use integration::topology::manifests::{
-    PeerOf, endpoints, instance, peer_config, pool, service,
-};
+use integration::topology::manifests::{PeerOf, endpoints, instance, peer_config, pool, service};
 use integration::topology::single::{RACK_MTU, ROUTER_V6};
 use integration::{Patience, until};
 
@@ -44,7 +42,10 @@ pub(crate) fn base() -> String {
 /// The service `shop/web` with one backend of each family, always ready.
 pub(crate) fn web() -> String {
     service("web", "")
-        + &endpoints("web", &[("10.3.0.21", "ready: true"), ("fd00:3::21", "ready: true")])
+        + &endpoints(
+            "web",
+            &[("10.3.0.21", "ready: true"), ("fd00:3::21", "ready: true")],
+        )
 }
 
 impl Node {
@@ -104,10 +105,7 @@ impl Node {
     /// Whether the router's kernel would forward to this address.
     pub(crate) fn has_route(&self, vip: &str) -> Result<bool> {
         let family = if vip.contains(':') { "-6" } else { "-4" };
-        let routes = self
-            .network
-            .tor
-            .ip(&format!("{family} route show {vip}"))?;
+        let routes = self.network.tor.ip(&format!("{family} route show {vip}"))?;
         Ok(!routes.trim().is_empty())
     }
 
@@ -148,8 +146,12 @@ impl Node {
     /// The addresses of `shop/NAME`, in order, once it has `count` of them.
     pub(crate) fn addresses(&self, name: &str, count: usize) -> Result<Vec<IpAddr>> {
         until(&format!("{name} has {count} addresses"), PATIENCE, || {
-            let mut found: Vec<IpAddr> =
-                self.service(name)?.vips.iter().map(|vip| vip.addr).collect();
+            let mut found: Vec<IpAddr> = self
+                .service(name)?
+                .vips
+                .iter()
+                .map(|vip| vip.addr)
+                .collect();
             found.dedup();
             ensure!(found.len() == count, "{found:?}");
             Ok(found)
