@@ -104,6 +104,9 @@ impl Single {
             ))?;
         }
         self.tor.ip(&format!("addr add {OTHER_V4}/24 dev edge"))?;
+        self.edge.ip("route add default via 10.2.11.1")?;
+        self.edge
+            .ip(&format!("-6 route add default via {ROUTER_V6}"))?;
         self.wire.replace(Some(wire));
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
 use integration::daemons::Agent;
+use integration::lab::Lab;
 use integration::topology::manifests::{instance, peer_config, pool, service};
 use integration::{lab, until};
 
@@ -193,7 +194,7 @@ fn a_truncated_state_database_stops_the_start_until_it_is_set_aside() {
 }
 
 /// A node with one IPv4 pool and these services, each with no backends.
-fn start(lab: &integration::lab::Lab, cidr: &str, services: &[&str]) -> Result<Node> {
+fn start(lab: &Lab, cidr: &str, services: &[&str]) -> Result<Node> {
     let base = instance(&[ROUTER]) + &peer_config("tor", "");
     let mut files = vec![
         ("10-base.yaml", base),

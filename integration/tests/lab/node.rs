@@ -15,6 +15,9 @@ use integration::{Patience, until};
 /// What the pool gives to the first service.
 pub(crate) const VIPS: [&str; 2] = ["192.0.2.0", "2001:db8:0:1::"];
 
+/// The key of the agent's configuration that makes it serve metrics.
+pub(crate) const METRICS: &str = "metrics = \"127.0.0.1:9963\"";
+
 /// The session with the router.
 pub(crate) const ROUTER: PeerOf<'_> = PeerOf {
     name: "tor",
@@ -202,4 +205,12 @@ impl Node {
     pub(crate) fn established(&self, name: &str) -> Result<()> {
         self.session(name, |peer| peer.state == SessionState::Established)
     }
+}
+
+/// What a scrape of a node with [`METRICS`] gets.
+pub(crate) fn metrics(node: &Node) -> Result<String> {
+    let url = "http://127.0.0.1:9963/metrics";
+    node.network
+        .edge
+        .run("curl", &["--silent", "--fail", "--max-time", "5", url])
 }
