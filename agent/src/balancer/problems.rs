@@ -55,6 +55,11 @@ impl Known<'_> {
                 problems.push(format!("service {service}: {satisfaction}"));
             }
         }
+        for (pool, told) in &self.report.pools {
+            if let Some(conflict) = &told.conflict {
+                problems.push(format!("pool {pool}: {conflict}"));
+            }
+        }
         for (key, why) in &self.report.faults {
             problems.push(format!("the status of {key} is not written: {why}"));
         }
