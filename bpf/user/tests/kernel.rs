@@ -1,5 +1,6 @@
 //! Programs, maps and links in a real kernel.
 
+mod guest;
 mod object;
 mod sandbox;
 
@@ -11,6 +12,7 @@ use bpf_user::{
     MapSpec, MappedArray, MigrateError, Mode, Object, PerCpu, PinDir, Program, Table, XdpLink,
     attach, detach, load, migrate, xdp_on,
 };
+use guest::Guest;
 use object::xdp_object;
 use sandbox::Sandbox;
 
@@ -361,6 +363,16 @@ fn a_version_without_a_conversion_is_left_alone() {
         ));
         assert_eq!(xdp_on(1).unwrap().unwrap().program, first.id());
     });
+}
+
+#[test]
+fn programs_maps_and_links_are_the_same_on_linux_6_1() {
+    Guest::default().pass_on("6.1");
+}
+
+#[test]
+fn programs_maps_and_links_are_the_same_on_linux_6_12() {
+    Guest::default().pass_on("6.12");
 }
 
 /// Checks what holds at each point; its second half fails the first time.
