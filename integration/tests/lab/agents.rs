@@ -11,8 +11,8 @@ use integration::{lab, until};
 
 use crate::node::{METRICS, Node, PATIENCE, VIPS, base, metrics, web};
 
-/// A second agent with the same state directory ends at once and names the holder's process; the
-/// first goes on.
+/// A second agent with the same state directory ends at once and names the holder's process, and so
+/// does a reset of the state; the first goes on.
 #[test]
 fn a_second_agent_with_the_same_state_directory_names_the_first() {
     lab::run_programs(|lab| {
@@ -27,6 +27,13 @@ fn a_second_agent_with_the_same_state_directory_names_the_first() {
         ensure!(second.status.code() == Some(1), "{}: {said}", second.status);
         ensure!(said.contains(&holder), "no {holder:?} in: {said}");
         ensure!(said.contains(&*state.to_string_lossy()), "{said}");
+        let reset = node.agent.run_other(elsewhere, &["--reset-state"])?;
+        let said = String::from_utf8_lossy(&reset.stderr).into_owned();
+        ensure!(
+            reset.status.code() == Some(1),
+            "the state of {holder} was reset"
+        );
+        ensure!(said.contains(&holder), "no {holder:?} in: {said}");
         node.ready()?;
         node.never_withdrawn()
     });

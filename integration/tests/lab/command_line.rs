@@ -86,7 +86,11 @@ fn json_and_yaml_are_one_and_the_same_document() {
             let json = node.agent.json(what)?;
             let text = node.agent.sluice(&format!("{what} -o yaml"))?;
             let documents = store::yaml::parse(text.as_bytes()).context(text)?;
-            ensure!(documents.len() == 1, "{what}: {} documents", documents.len());
+            ensure!(
+                documents.len() == 1,
+                "{what}: {} documents",
+                documents.len()
+            );
             let yaml = documents[0].value();
             let [json, yaml] = [json, yaml].map(without_clocks);
             ensure!(json == yaml, "{what}:\n{json}\n{yaml}");
