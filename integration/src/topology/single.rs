@@ -213,10 +213,6 @@ protocol bgp edge from tor {{ local {ROUTER_V6} as 65001; neighbor {edge} as 650
             backend.ip("route add default via 10.3.0.1")?;
             backend.ip("-6 route add default via fd00:3::1")?;
         }
-        // The edge node answers clients through the router.
-        self.edge.ip("route add default via 10.2.11.1")?;
-        self.edge
-            .ip(&format!("-6 route add default via {ROUTER_V6}"))?;
         Ok(())
     }
 }

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use agent_api::BackendState;
 use anyhow::{Result, bail, ensure};
+use integration::lab::Lab;
 use integration::topology::manifests::{endpoints, service};
+use integration::topology::single::RunningBackend;
 use integration::traffic::{Transfer, get_many};
 use integration::{lab, until};
 
@@ -131,6 +133,27 @@ fn an_empty_service_that_is_to_refuse_stays_announced_and_refuses_at_once() {
     });
 }
 
+/// The last backend of a service, terminating and still serving, keeps its transfer and gets new
+/// connections too, as there is no better.
+#[test]
+fn the_last_backend_goes_on_while_it_terminates() {
+    lab::run_programs(|lab| {
+        let (node, to, _backends) = alone(lab)?;
+        let transfer = under_way(&node, to)?;
+
+        let terminating = "ready: false, serving: true, terminating: true";
+        node.network
+            .manifests
+            .put("web.yaml", one(terminating) + &marker())?;
+
+        until("the change is in", PATIENCE, || node.service("marker"))?;
+        let spread = get_many(&node.network.client, to, 8)?;
+        ensure!(spread.get("backend1") == Some(&8), "{spread:?}");
+        transfer.finish()?;
+        node.never_withdrawn()
+    });
+}
+
 const READY: &str = "ready: true";
 
 /// The service with the first backend ready and the second in these conditions.
@@ -187,4 +210,41 @@ fn refused(node: &Node, to: SocketAddr) -> Result<()> {
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(()),
         other => bail!("{to}: {other:?} after {:?}", started.elapsed()),
     }
+}
+
+/// A node whose service has the first backend alone, which runs.
+fn alone(lab: &Lab) -> Result<(Node, SocketAddr, Vec<RunningBackend>)> {
+    let node = Node::start(lab, &[("10-base.yaml", base()), ("web.yaml", one(READY))])?;
+    node.announced(&VIPS)?;
+    let vips: Vec<IpAddr> = VIPS
+        .iter()
+        .map(|vip| vip.parse())
+        .collect::<Result<_, _>>()?;
+    let backends = node.network.serve(&vips)?;
+    let to = SocketAddr::new(vips[0], 80);
+    until("the backend answers", PATIENCE, || {
+        get_many(&node.network.client, to, 1)
+    })?;
+    Ok((node, to, backends))
+}
+
+/// The service with the first backend alone.
+fn one(conditions: &str) -> String {
+    service("web", "") + &endpoints("web", &[("10.3.0.21", conditions)])
+}
+
+/// A second service: when it is there, what was written before it is too.
+fn marker() -> String {
+    service("marker", "")
+}
+
+/// A transfer of two seconds that has begun.
+fn under_way(node: &Node, to: SocketAddr) -> Result<Transfer> {
+    let pause = Duration::from_millis(50);
+    let transfer = Transfer::start(&node.network.client, to, 7, 40, pause);
+    until("the transfer has begun", PATIENCE, || {
+        ensure!(transfer.received() > 0, "nothing yet");
+        Ok(())
+    })?;
+    Ok(transfer)
 }

@@ -52,6 +52,10 @@ fn an_interface_that_vanishes_and_returns_is_attached_again() {
 
         mode(&node, "absent")?;
         node.problem("interface tor does not exist")?;
+        ensure!(
+            node.agent.status()?.vips_ready == 0,
+            "VIPs are ready without an interface"
+        );
         node.withdrawn(&VIPS)?;
         node.network.plug_wire(lab)?;
         mode(&node, "native")?;
