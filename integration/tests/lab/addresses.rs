@@ -229,7 +229,7 @@ fn asking(name: &str, address: &str) -> String {
 fn exported(export: &str, name: &str) -> Result<String> {
     let own = export
         .split("---\n")
-        .find(|document| document.contains(&format!("name: {name}\n")))
+        .find(|document| document.contains(&format!("name: \"{name}\"\n")))
         .with_context(|| format!("{name} is not exported:\n{export}"))?;
     let at = own.find("  annotations:\n").context("no annotations")?;
     Ok(own[at..].to_owned())
