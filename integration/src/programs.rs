@@ -45,5 +45,6 @@ impl Intruder {
 pub(crate) fn load() -> Result<Ebpf> {
     let object = PROGRAMS.map_err(anyhow::Error::msg)?;
     // The loader reads words, which bytes in a program's image need not be aligned for.
-    Ebpf::load(&object.to_vec()).context("loading the programs")
+    let aligned = object.to_vec();
+    Ebpf::load(&aligned).context("loading the programs")
 }

@@ -335,7 +335,7 @@ pub(crate) fn captured(capture: &OwnedFd, proto: u8) -> Vec<u8> {
     loop {
         let len = recv(capture.as_raw_fd(), &mut frame, MsgFlags::empty());
         let len = len.expect("a frame in time");
-        if len >= 34 && frame[12..14] == [8, 0] && frame[23] == proto {
+        if len >= 34 && frame.get(12..14) == Some(&[8, 0]) && frame.get(23) == Some(&proto) {
             frame.truncate(len);
             return frame;
         }
