@@ -1,6 +1,7 @@
 //! Measurements: every figure beside a floor or a peer that was measured in the same run.
 
 mod balancer;
+mod cpu;
 mod frames;
 mod lb;
 mod meter;
@@ -32,7 +33,7 @@ pub fn run(area: &str) -> Result<()> {
         lb::run()?;
     }
     if wanted("xdp") {
-        xdp::run()?;
+        cpu::alone(xdp::run)?;
     }
     Ok(())
 }
