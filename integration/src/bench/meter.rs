@@ -47,7 +47,8 @@ impl Meter {
     pub fn load() -> Result<Self> {
         let object = PROGRAMS.map_err(anyhow::Error::msg)?;
         // The loader reads words, which bytes in a program's image need not be aligned for.
-        let mut programs = Ebpf::load(&object.to_vec()).context("loading the programs")?;
+        let aligned = object.to_vec();
+        let mut programs = Ebpf::load(&aligned).context("loading the programs")?;
         for name in ["bench_restore", "bench_empty", "bench_head", "bench_floor"] {
             program(&mut programs, name)?
                 .load()

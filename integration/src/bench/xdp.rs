@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use types::Protocol;
+use types::{Protocol, Vip};
+use xdp_l4lb::Inspector;
 use xdp_l4lb_core::desired::BackendState;
 
 use super::balancer::{Balancer, key, micros, service};
@@ -17,6 +18,9 @@ const TX: u32 = 3;
 const PASS: u32 = 2;
 
 const SERVICES: u32 = 27_000;
+
+/// From one changed service to the next.
+const STRIDE: u32 = 1_777;
 
 /// Rounds of what is timed in microseconds.
 const ROUNDS: u32 = 15;
@@ -35,7 +39,7 @@ pub(super) fn run() -> Result<()> {
     let mut balancer = Balancer::new(bpffs)?;
     few_services(&mut balancer)?;
     packets(&mut report, &mut meter, &balancer)?;
-    many_services(&mut report, &mut meter, &mut balancer)?;
+    many_services(&mut report, &mut meter, &mut balancer, bpffs)?;
     memory(&mut report, before, bpffs)?;
     report.write()?;
     Ok(())
@@ -97,7 +101,7 @@ fn packets(report: &mut Report, meter: &mut Meter, balancer: &Balancer) -> Resul
             meter,
             balancer,
             case,
-            Flow {
+            &Flow {
                 frame,
                 vary,
                 action,
@@ -113,7 +117,7 @@ fn measure(
     meter: &mut Meter,
     balancer: &Balancer,
     case: &str,
-    flow: Flow,
+    flow: &Flow,
 ) -> Result<()> {
     let plain = Flow {
         frame: frames::v4(CLIENT, VIP, Transport::Ack),
@@ -123,7 +127,7 @@ fn measure(
     };
     let floor = meter.floor(&plain)?;
     let measured = meter
-        .program(&balancer.program()?, &flow, 1_000_000)
+        .program(&balancer.program()?, flow, 1_000_000)
         .with_context(|| case.to_owned())?;
     report.add(Case {
         case: case.to_owned(),
@@ -135,7 +139,12 @@ fn measure(
     Ok(())
 }
 
-fn many_services(report: &mut Report, meter: &mut Meter, balancer: &mut Balancer) -> Result<()> {
+fn many_services(
+    report: &mut Report,
+    meter: &mut Meter,
+    balancer: &mut Balancer,
+    bpffs: &Path,
+) -> Result<()> {
     let services = |first: u32| {
         (first..first + SERVICES).map(|number| {
             let addr = IpAddr::from(Ipv4Addr::from(u32::from(MANY) + number));
@@ -163,15 +172,15 @@ fn many_services(report: &mut Report, meter: &mut Meter, balancer: &mut Balancer
         action: TX,
         moves_head: true,
     };
-    measure(report, meter, balancer, "tcp4-27k-vips", flow)?;
-    one_backend(report, balancer, all)
+    measure(report, meter, balancer, "tcp4-27k-vips", &flow)?;
+    one_backend(report, balancer, bpffs, all)
 }
 
 /// A draining backend's slots go to the other one, in every table that it is in.
-fn one_backend(report: &mut Report, balancer: &mut Balancer, all: f64) -> Result<()> {
+fn one_backend(report: &mut Report, balancer: &mut Balancer, bpffs: &Path, all: f64) -> Result<()> {
     let mut rounds = Vec::new();
     for round in 0..ROUNDS {
-        let number = round * 1_777;
+        let number = round * STRIDE;
         let mut changed = service(
             IpAddr::from(Ipv4Addr::from(u32::from(MANY) + number)),
             Protocol::Tcp,
@@ -185,6 +194,16 @@ fn one_backend(report: &mut Report, balancer: &mut Balancer, all: f64) -> Result
             balancer.change([(key(number), Some(changed))].into())
         })?);
     }
+    let last = Vip {
+        addr: IpAddr::from(Ipv4Addr::from(u32::from(MANY) + (ROUNDS - 1) * STRIDE)),
+        port: 80,
+        protocol: Protocol::Tcp,
+    };
+    let slots = Inspector::open(bpffs)?.maglev(&last)?.unwrap_or_default();
+    ensure!(
+        slots.iter().any(|slot| slot.is_open()),
+        "no slot of {last} is in change"
+    );
     report.add(Case {
         case: "one-backend-of-27k".to_owned(),
         unit: "us",
