@@ -1,11 +1,13 @@
 //! Measurements: every figure beside a floor or a peer that was measured in the same run.
 
 mod balancer;
+mod bgp;
 mod cpu;
 mod frames;
 mod lb;
 mod meter;
 mod report;
+mod routes;
 mod sys;
 mod xdp;
 
@@ -15,7 +17,7 @@ pub use meter::{Flow, Meter};
 pub use report::{Case, Report, Summary};
 
 /// The areas, in the order they run.
-pub const AREAS: [&str; 2] = ["lb", "xdp"];
+pub const AREAS: [&str; 3] = ["bgp", "lb", "xdp"];
 
 /// Runs the benchmarks of one area, or of `all`.
 ///
@@ -29,6 +31,9 @@ pub fn run(area: &str) -> Result<()> {
         );
     }
     let wanted = |name: &str| area == "all" || area == name;
+    if wanted("bgp") {
+        bgp::run()?;
+    }
     if wanted("lb") {
         lb::run()?;
     }
