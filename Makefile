@@ -6,9 +6,6 @@ SHELL := /bin/bash
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := $(abspath $(TARGET))/tools
 export PATH := $(TOOLS)/bin:$(PATH)
-# Kernel programs are embedded where this is set; a plain `cargo build` needs no kernel toolchain.
-export SLUICE_BPF := require
-
 BENCH ?= all
 DEMO ?= edge
 KEEP ?=
@@ -22,6 +19,7 @@ setup: ## install what building and testing need; says what it installs, safe to
 	@scripts/setup
 
 build: setup ## build the release programs and the kernel programs
+	cargo run --quiet --package bpf-build
 	cargo build --release --workspace
 
 demo: build ## the edge node on real traffic, in a lab of network namespaces (KEEP=1 leaves it up)
@@ -35,10 +33,11 @@ test: build ## every test: unit, property, kernel, real routers, end to end
 bench: build ## measure (BENCH=xdp|bgp|lb|all); tables, and target/bench/AREA.json
 	@$(TARGET)/release/sluice-bench $(BENCH)
 
-lint: setup ## formatting, clippy and the direction of dependencies
+lint: setup ## formatting, clippy, dependencies' direction, names in the documents
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo xtask deps
+	cargo xtask docs
 
 audit: setup ## licences, sources and banned crates
 	@scripts/setup cargo-deny

@@ -4,13 +4,14 @@ mod backend;
 mod balancer;
 mod config;
 mod http;
+mod limits;
 mod log;
 mod stop;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 
 use crate::config::{Config, RoleConfig};
@@ -21,7 +22,10 @@ use crate::config::{Config, RoleConfig};
     version,
     after_help = "The configuration is one TOML file; docs/standalone.md names every key.\n\
         SIGTERM stops the agent and leaves traffic flowing: what is in the kernel stays, and \
-        routers keep its routes until it is back (BGP graceful restart)."
+        routers keep its routes until it is back (BGP graceful restart).\n\
+        An agent whose state database is broken does not start. Put a copy back, or set the broken \
+        file aside with --reset-state: services then get addresses anew, except where a manifest \
+        requests them (sluice lb-ipam export prints such requests while an agent runs)."
 )]
 struct Args {
     /// The configuration file
@@ -31,6 +35,10 @@ struct Args {
     /// Check the configuration and end
     #[arg(long)]
     check: bool,
+
+    /// Set the state database aside, say where it is now, and end; the next start makes a new one
+    #[arg(long, conflicts_with = "check")]
+    reset_state: bool,
 }
 
 fn main() -> ExitCode {
@@ -49,7 +57,11 @@ fn start(args: &Args) -> Result<()> {
         println!("{} is valid", args.config.display());
         return Ok(());
     }
+    if args.reset_state {
+        return reset_state(&config);
+    }
     log::start(&config.log)?;
+    limits::raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -64,4 +76,22 @@ fn start(args: &Args) -> Result<()> {
     // Blocking reads of tables may still be under way; nothing waits for them.
     runtime.shutdown_background();
     outcome
+}
+
+/// Sets the state database aside; an agent that runs keeps it.
+fn reset_state(config: &Config) -> Result<()> {
+    let RoleConfig::Balancer(own) = &config.role else {
+        bail!("a backend keeps no state");
+    };
+    let folder = own.state_dir.display();
+    let aside = store::reset_state(&own.state_dir)
+        .with_context(|| format!("resetting the state in {folder}"))?;
+    match aside {
+        Some(aside) => println!(
+            "the state database is now {}; the next start makes a new one",
+            aside.display()
+        ),
+        None => println!("there is no state database in {folder}"),
+    }
+    Ok(())
 }

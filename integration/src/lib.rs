@@ -14,8 +14,10 @@ pub mod bench;
 pub mod daemons;
 pub mod demo;
 pub mod lab;
+mod programs;
 pub mod topology;
 pub mod traffic;
 mod wait;
 
+pub use programs::Intruder;
 pub use wait::{Patience, until};

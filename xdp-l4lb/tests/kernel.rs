@@ -14,11 +14,14 @@ use std::time::Duration;
 
 use guest::Guest;
 use lab::{EDGE, addr, delta, edge, mac_of, output, service, vip};
-use xdp_l4lb::{BackendDesired, BackendRole, Inspector, LinkState, ProbeError, Tables, Unresolved};
+use xdp_l4lb::{
+    BackendDesired, BackendRole, DecapCounters, Inspector, LinkState, ProbeError, Tables,
+    Unresolved,
+};
 use xdp_l4lb_common::hash::filter_place;
 use xdp_l4lb_common::layout::{
-    BACKEND_LIVE, BackendMode, BackendRecord, FlowKey, FlowState, NextHop, ServiceRecord, Slot,
-    SlotTable, VipEntry, VipKey, VipTable, mapped,
+    BACKEND_LIVE, BackendMode, BackendRecord, DecapCounter, FlowKey, FlowState, NextHop,
+    ServiceRecord, Slot, SlotTable, VipEntry, VipKey, VipTable, mapped,
 };
 use xdp_l4lb_core::desired::Service;
 use xdp_l4lb_core::{Readback, SlotStore, Step, Tables as _};
@@ -480,6 +483,9 @@ fn a_connection_to_a_vip_is_served_by_the_backend_behind_it() {
             traffic,
             "each packet went to the one backend"
         );
+        let taken = DecapCounters::read(&lab.folder("backend")).unwrap();
+        let decapsulated = (DecapCounter::Decapsulated, traffic);
+        assert!(taken.others.contains(&decapsulated), "{taken:?}");
     });
 }
 
@@ -621,7 +627,8 @@ fn backend_record(text: &str) -> BackendRecord {
     BackendRecord {
         addr: mapped(addr(text)),
         mode: BackendMode::new(BACKEND_LIVE, 0, 1500).word(),
-        pad: 0,
+        port: [0; 2],
+        pad: [0; 2],
         next_hop: 0,
         reserved: [0; 4],
     }

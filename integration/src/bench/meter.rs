@@ -8,9 +8,7 @@ use integration_common::{Bench, FRAME};
 
 use super::Summary;
 use super::sys::Shared;
-
-/// The benchmark's kernel programs, or why they are not there.
-static PROGRAMS: Result<&[u8], &str> = include!(concat!(env!("OUT_DIR"), "/bench.rs"));
+use crate::programs;
 
 /// Rounds of one measurement.
 const ROUNDS: usize = 15;
@@ -44,9 +42,7 @@ impl Meter {
     /// # Errors
     /// If the kernel refuses, or the build has no kernel programs.
     pub fn load() -> Result<Self> {
-        let object = PROGRAMS.map_err(anyhow::Error::msg)?;
-        // The loader reads words, which bytes in a program's image need not be aligned for.
-        let mut programs = Ebpf::load(&object.to_vec()).context("loading the programs")?;
+        let mut programs = programs::load()?;
         for name in ["bench_restore", "bench_empty", "bench_head", "bench_floor"] {
             program(&mut programs, name)?
                 .load()
@@ -186,12 +182,12 @@ mod tests {
 
     #[test]
     fn the_floor_encapsulates_every_packet_and_costs_something() {
-        if !nix::unistd::geteuid().is_root() || PROGRAMS.is_err() {
+        if !nix::unistd::geteuid().is_root() || programs::PROGRAMS.is_err() {
             let required = std::env::var_os("SLUICE_TEST_REQUIRE").is_some();
             assert!(
                 !required,
                 "needs root and kernel programs: {:?}",
-                PROGRAMS.err()
+                programs::PROGRAMS.err()
             );
             println!("SKIPPED: needs root and kernel programs");
             return;

@@ -97,7 +97,7 @@ fn packets(report: &mut Report, meter: &mut Meter, balancer: &Balancer) -> Resul
             meter,
             balancer,
             case,
-            Flow {
+            &Flow {
                 frame,
                 vary,
                 action,
@@ -113,7 +113,7 @@ fn measure(
     meter: &mut Meter,
     balancer: &Balancer,
     case: &str,
-    flow: Flow,
+    flow: &Flow,
 ) -> Result<()> {
     let plain = Flow {
         frame: frames::v4(CLIENT, VIP, Transport::Ack),
@@ -123,7 +123,7 @@ fn measure(
     };
     let floor = meter.floor(&plain)?;
     let measured = meter
-        .program(&balancer.program()?, &flow, 1_000_000)
+        .program(&balancer.program()?, flow, 1_000_000)
         .with_context(|| case.to_owned())?;
     report.add(Case {
         case: case.to_owned(),
@@ -163,7 +163,7 @@ fn many_services(report: &mut Report, meter: &mut Meter, balancer: &mut Balancer
         action: TX,
         moves_head: true,
     };
-    measure(report, meter, balancer, "tcp4-27k-vips", flow)?;
+    measure(report, meter, balancer, "tcp4-27k-vips", &flow)?;
     let mut rounds = Vec::new();
     for round in 0..ROUNDS {
         let number = round * 1_777;

@@ -1,11 +1,13 @@
 //! The agent under test, and its command line.
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
+use agent_api::{Lb, Peer, Service, Status};
 use anyhow::{Context as _, Result, bail};
 use nix::sys::signal::Signal;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::Patience;
@@ -107,14 +109,13 @@ impl Agent {
             .check_running()
     }
 
-    /// Runs `sluice ARGS` against this agent and returns what it printed.
+    /// Runs `sluice ARGS` against this agent to its end, whatever that is.
     ///
     /// # Errors
-    /// If the command fails; the error holds its message.
-    pub fn sluice(&self, args: &str) -> Result<String> {
+    /// If it cannot be started.
+    pub fn ask(&self, args: &str) -> Result<Output> {
         let program = built_program("sluice")?;
-        let output = self
-            .host
+        self.host
             .enter(|| {
                 Command::new(program)
                     .arg("--socket")
@@ -122,7 +123,15 @@ impl Agent {
                     .args(args.split(' '))
                     .output()
             })
-            .context("starting sluice")?;
+            .context("starting sluice")
+    }
+
+    /// Runs `sluice ARGS` against this agent and returns what it printed.
+    ///
+    /// # Errors
+    /// If the command fails; the error holds its message.
+    pub fn sluice(&self, args: &str) -> Result<String> {
+        let output = self.ask(args)?;
         if !output.status.success() {
             bail!(
                 "sluice {args}: {}: {}{}",
@@ -141,6 +150,100 @@ impl Agent {
     pub fn json(&self, args: &str) -> Result<Value> {
         let text = self.sluice(&format!("{args} -o json"))?;
         serde_json::from_str(&text).with_context(|| format!("sluice {args} printed {text:?}"))
+    }
+
+    /// What `sluice status` says, ready or not.
+    ///
+    /// # Errors
+    /// If the agent does not answer.
+    pub fn status(&self) -> Result<Status> {
+        self.read("status")
+    }
+
+    /// What `sluice service list` says.
+    ///
+    /// # Errors
+    /// If the agent does not answer.
+    pub fn services(&self) -> Result<Vec<Service>> {
+        self.read("service list")
+    }
+
+    /// What `sluice bgp peers` says.
+    ///
+    /// # Errors
+    /// If the agent does not answer.
+    pub fn peers(&self) -> Result<Vec<Peer>> {
+        self.read("bgp peers")
+    }
+
+    /// What `sluice lb list` says.
+    ///
+    /// # Errors
+    /// If the agent does not answer.
+    pub fn lb(&self) -> Result<Lb> {
+        self.read("lb list")
+    }
+
+    /// Runs another agent with this configuration, changed by `change`, and these arguments, to
+    /// its end: what it printed, and how it ended.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn run_other(&self, change: impl Fn(String) -> String, args: &[&str]) -> Result<Output> {
+        let text = fs::read_to_string(&self.config).context("reading the configuration")?;
+        let file = self.config.with_extension("other.toml");
+        fs::write(&file, change(text)).with_context(|| format!("writing {}", file.display()))?;
+        let program = built_program("sluice-agent")?;
+        self.host
+            .enter(|| {
+                Command::new(program)
+                    .arg("--config")
+                    .arg(&file)
+                    .args(args)
+                    .output()
+            })
+            .context("starting another agent")
+    }
+
+    /// The agent's process.
+    ///
+    /// # Errors
+    /// If it is not running.
+    pub fn process(&self) -> Result<&Process> {
+        self.process.as_ref().context("the agent is not running")
+    }
+
+    /// What it has logged so far, over all of its lives.
+    ///
+    /// # Errors
+    /// If there is no log.
+    pub fn log(&self) -> Result<String> {
+        let log = self.host.folder().join("sluice-agent.log");
+        fs::read_to_string(&log).with_context(|| format!("reading {}", log.display()))
+    }
+
+    /// Where its API listens.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Its state directory.
+    #[must_use]
+    pub fn state_dir(&self) -> PathBuf {
+        self.host.folder().join("state")
+    }
+
+    /// A document, whatever the exit status says about it.
+    fn read<T: DeserializeOwned>(&self, args: &str) -> Result<T> {
+        let output = self.ask(&format!("{args} -o json"))?;
+        serde_json::from_slice(&output.stdout).with_context(|| {
+            format!(
+                "sluice {args}: {}: {}",
+                output.status,
+                String::from_utf8_lossy(&output.stderr)
+            )
+        })
     }
 
     /// The host it runs on.

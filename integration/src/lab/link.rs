@@ -133,7 +133,9 @@ fn cable_of(a: (&Host, &str), b: (&Host, &str), mtu: u32) -> Result<Cable> {
     // A veth leaves checksums and segmentation to hardware that XDP never reaches, and takes frames
     // from XDP_TX and XDP_REDIRECT only where the other end has receive offload when it comes up.
     for (host, interface) in [a, b] {
-        let offloads = ["-K", interface, "tx", "off", "tso", "off", "gso", "off", "gro", "on"];
+        let offloads = [
+            "-K", interface, "tx", "off", "tso", "off", "gso", "off", "gro", "on",
+        ];
         host.run("ethtool", &offloads)?;
     }
     for (host, interface) in [a, b] {

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use bpf_user::{Interface, MapKind, MapSpec, Object, PinDir, Program, Table};
+use bpf_user::{AttachMode, Interface, MapKind, MapSpec, Object, PinDir, Program, Table};
 use nix::sys::socket::sockopt::ReceiveTimeout;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, setsockopt, socket,
@@ -109,6 +109,7 @@ impl Lab<'_> {
         let config = BalancerConfig {
             bpffs: self.bpffs().to_owned(),
             interfaces: interfaces.iter().map(|name| (*name).to_owned()).collect(),
+            attach_mode: AttachMode::Auto,
             sizes: sizes(),
             outer: outer(),
             maglev_seed: 0,
@@ -216,12 +217,18 @@ impl Lab<'_> {
         };
         let pins = PinDir::at(&self.folder("theirs"), 1).expect("a bpffs");
         let program = bpf_user::load(&object, name, &pins).expect("it loads");
-        bpf_user::attach(&pins, &program, &self::interface(interface)).expect("it attaches");
+        bpf_user::attach(
+            &pins,
+            &program,
+            &self::interface(interface),
+            AttachMode::Auto,
+        )
+        .expect("it attaches");
         program
     }
 
     /// A folder of its own in the bpffs.
-    fn folder(&self, name: &str) -> std::path::PathBuf {
+    pub(crate) fn folder(&self, name: &str) -> std::path::PathBuf {
         let folder = self.bpffs().join(name);
         std::fs::create_dir_all(&folder).expect("a folder");
         folder
