@@ -615,9 +615,7 @@ fn pass_on(kernel: &str) {
             "a_backend_takes_packets_for_its_vips_and_tells_nobody_of_them",
             "a_connection_to_a_vip_is_served_by_the_backend_behind_it",
             "a_packet_is_redirected_whole_to_a_backend_behind_another_interface",
-            "a_restart_changes_nothing_that_was_right",
             "an_interface_that_vanishes_and_returns_gets_its_program_back",
-            "every_vip_has_a_blackhole_route_while_it_is_wanted",
             "tables_of_version_0_are_taken_over_with_their_flows",
         ],
         ..Guest::default()
