@@ -123,7 +123,7 @@ fn measure(
     };
     let floor = meter.floor(&plain)?;
     let measured = meter
-        .program(&balancer.program()?, &flow, 1_000_000)
+        .program(&balancer.program()?, flow, 1_000_000)
         .with_context(|| case.to_owned())?;
     report.add(Case {
         case: case.to_owned(),
