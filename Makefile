@@ -33,10 +33,11 @@ test: build ## every test: unit, property, kernel, real routers, end to end
 bench: build ## measure (BENCH=xdp|bgp|lb|all); tables, and target/bench/AREA.json
 	@$(TARGET)/release/sluice-bench $(BENCH)
 
-lint: setup ## formatting, clippy and the direction of dependencies
+lint: setup ## formatting, clippy, dependencies' direction, names in the documents
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo xtask deps
+	cargo xtask docs
 
 audit: setup ## licences, sources and banned crates
 	@scripts/setup cargo-deny

@@ -1,16 +1,18 @@
 //! The role `backend`: takes encapsulated packets from balancers, and keeps doing so.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use agent_api::{
-    Allocation, Bgp, Drained, Interface, Lb, Maglev, Peer, Role, Route, Service, Status,
+    Allocation, Bgp, Drained, Interface, Ipam, Lb, Maglev, Peer, Pool, Role, Route, Service,
+    Status, Transitions,
 };
 use anyhow::{Context as _, Result, bail};
 use types::{BackendAddr, NodeName, Vip};
-use xdp_l4lb::{BackendDesired, BackendRole};
+use xdp_l4lb::{BackendDesired, BackendRole, DecapCounters};
 
-use crate::balancer::interfaces;
+use crate::balancer::{interfaces, verdicts};
 use crate::config::{self, Config};
 use crate::http::Api;
 use crate::{http, stop};
@@ -24,6 +26,7 @@ const LOOK: Duration = Duration::from_secs(30);
 /// What the API shows of a backend.
 struct Node {
     name: NodeName,
+    bpf_dir: PathBuf,
     started: Instant,
     state: Mutex<State>,
 }
@@ -41,6 +44,7 @@ struct State {
 /// If it cannot be started.
 pub(crate) async fn run(config: &Config, own: &config::Backend) -> Result<()> {
     let listener = http::listen(&config.socket)?;
+    let metrics = http::listen_metrics(config.metrics).await?;
     let role = BackendRole::open(&config.bpf_dir, own.interfaces.clone())
         .context("starting the backend side")?;
     let desired = BackendDesired {
@@ -49,12 +53,14 @@ pub(crate) async fn run(config: &Config, own: &config::Backend) -> Result<()> {
     };
     let node = Arc::new(Node {
         name: config.node.clone(),
+        bpf_dir: config.bpf_dir.clone(),
         started: Instant::now(),
         state: Mutex::default(),
     });
     tracing::info!(node = %config.node, vips = desired.vips.len(), "the backend has started");
     tokio::select! {
         outcome = http::serve_api(listener, Arc::clone(&node), stop::requested()) => outcome,
+        outcome = http::serve_metrics(metrics, Arc::clone(&node), stop::requested()) => outcome,
         () = keep(role, &desired, &node) => Ok(()),
         () = stop::requested() => Ok(()),
     }
@@ -113,10 +119,13 @@ impl Api for Node {
             uptime_secs: self.started.elapsed().as_secs(),
             ready: state.applied && problems.is_empty(),
             problems,
+            remarks: Vec::new(),
             objects: Vec::new(),
             refused: Vec::new(),
             interfaces: state.interfaces.clone(),
             bgp: Bgp::default(),
+            ipam: Ipam::default(),
+            alarms: Vec::new(),
             vips_ready: 0,
             vips_wanted: 0,
             stores: 0,
@@ -128,8 +137,17 @@ impl Api for Node {
         Ok(Vec::new())
     }
 
+    /// A backend has no services in its kernel, only counters of what it took off.
     fn lb(&self) -> Result<Lb> {
-        bail!("this node is a backend: ask a balancer")
+        let counters = DecapCounters::read(&self.bpf_dir).context("reading the counters")?;
+        let others = counters.others.iter();
+        let others = others.map(|(counter, count)| (counter.name(), *count));
+        Ok(Lb {
+            role: Role::Backend,
+            services: Vec::new(),
+            transitions: Transitions::default(),
+            verdicts: verdicts(&counters.drops, others),
+        })
     }
 
     fn maglev(&self, _: Vip) -> Result<Option<Maglev>> {
@@ -149,6 +167,10 @@ impl Api for Node {
     }
 
     fn allocations(&self) -> Vec<Allocation> {
+        Vec::new()
+    }
+
+    fn pools(&self) -> Vec<Pool> {
         Vec::new()
     }
 }

@@ -343,6 +343,21 @@ mod tests {
     }
 
     #[test]
+    fn every_example_configuration_is_valid() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/agent");
+        let files: Vec<_> = std::fs::read_dir(&folder)
+            .unwrap()
+            .map(|file| file.unwrap())
+            .collect();
+
+        assert!(!files.is_empty());
+        for file in files {
+            let config = Config::read(&file.path());
+            assert!(config.is_ok(), "{:#}", config.unwrap_err());
+        }
+    }
+
+    #[test]
     fn unknown_keys_are_refused_by_name() {
         let error = format!(
             "{:#}",

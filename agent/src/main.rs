@@ -4,6 +4,7 @@ mod backend;
 mod balancer;
 mod config;
 mod http;
+mod limits;
 mod log;
 mod stop;
 
@@ -60,6 +61,7 @@ fn start(args: &Args) -> Result<()> {
         return reset_state(&config);
     }
     log::start(&config.log)?;
+    limits::raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

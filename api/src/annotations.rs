@@ -11,10 +11,13 @@
 //! | `sluicegate.io/health-check-fall` | 1 to 100 checks that fail in a row | 3 |
 //! | `sluicegate.io/when-empty` | `withdraw` or `refuse` | `withdraw` |
 //! | `sluicegate.io/idle-timeout` | a duration from `1s` to `24h` | the balancer's |
+//! | `sluicegate.io/quarantine` | a duration up to `24h` | `0s` |
+//! | `sluicegate.io/maglev-table-size` | one of Cilium's ten primes, 251 to 131071 | by the backends |
 //!
 //! `withdraw` takes the addresses of a Service without backends out of BGP; `refuse` keeps
-//! them announced and drops what comes. `idle-timeout` is for how long a silent flow is remembered while
-//! its slot is in change. Durations are a number and `ms`, `s`, `m` or `h`.
+//! them announced and answers what comes with ICMP "port unreachable" (RFC 792, RFC 4443), rate limited. `idle-timeout` is for how long a silent flow is remembered while
+//! its slot is in change. `quarantine` is for how long a backend that fails its checks keeps its
+//! established flows. Durations are a number and `ms`, `s`, `m` or `h`.
 //!
 //! On an EndpointSlice, `service.cilium.io/weight` is the weight of each of its endpoints: 0 to 65535, 100 by
 //! default. Endpoints of weight zero keep their flows and get no new ones.
@@ -27,6 +30,20 @@ use std::time::Duration;
 
 use crate::fault::{At, Faults};
 use crate::{Unenforced, keys, read};
+
+/// The table sizes that Cilium accepts, as they are written.
+pub const MAGLEV_TABLE_SIZES: [(&str, u32); 10] = [
+    ("251", 251),
+    ("509", 509),
+    ("1021", 1021),
+    ("2039", 2039),
+    ("4093", 4093),
+    ("8191", 8191),
+    ("16381", 16381),
+    ("32749", 32749),
+    ("65521", 65521),
+    ("131071", 131_071),
+];
 
 /// What every annotation of Sluicegate begins with.
 pub const PREFIX: &str = "sluicegate.io/";
@@ -48,6 +65,10 @@ pub const HEALTH_CHECK_FALL: &str = "sluicegate.io/health-check-fall";
 pub const WHEN_EMPTY: &str = "sluicegate.io/when-empty";
 /// How long a silent flow is remembered.
 pub const IDLE_TIMEOUT: &str = "sluicegate.io/idle-timeout";
+/// How long a backend that fails its checks keeps its flows.
+pub const QUARANTINE: &str = "sluicegate.io/quarantine";
+/// How many slots a Service's table has.
+pub const MAGLEV_TABLE_SIZE: &str = "sluicegate.io/maglev-table-size";
 /// The weight of a slice's endpoints.
 pub const WEIGHT: &str = "service.cilium.io/weight";
 
@@ -63,6 +84,10 @@ pub struct ServiceSettings {
     pub when_empty: WhenEmpty,
     /// How long a silent flow is remembered; none means the balancer's default.
     pub idle_timeout: Option<Duration>,
+    /// How long a backend that fails its checks keeps its established flows.
+    pub quarantine: Duration,
+    /// How many slots the table has, one of [`MAGLEV_TABLE_SIZES`]; none lets the balancer choose.
+    pub maglev_table_size: Option<u32>,
 }
 
 /// How backends are checked.
@@ -100,11 +125,11 @@ pub enum WhenEmpty {
     /// Its addresses are not announced.
     #[default]
     Withdraw,
-    /// Its addresses stay announced and drop what comes.
+    /// Its addresses stay announced, and what comes is answered with ICMP "port unreachable".
     Refuse,
 }
 
-const KNOWN: [&str; 9] = [
+const KNOWN: [&str; 11] = [
     HEALTH_CHECK,
     HEALTH_CHECK_PATH,
     HEALTH_CHECK_PORT,
@@ -114,6 +139,8 @@ const KNOWN: [&str; 9] = [
     HEALTH_CHECK_FALL,
     WHEN_EMPTY,
     IDLE_TIMEOUT,
+    QUARANTINE,
+    MAGLEV_TABLE_SIZE,
 ];
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(2);
@@ -124,6 +151,7 @@ const INTERVALS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duratio
 const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
 const IDLE_TIMEOUTS: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
+const QUARANTINES: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(24 * 3600);
 
 /// Reads annotations by name, with faults at the right path.
 struct Annotations<'a> {
@@ -200,6 +228,8 @@ impl ServiceSettings {
             health_check: annotations.health_check(),
             when_empty: annotations.choice(WHEN_EMPTY, &WHEN).unwrap_or_default(),
             idle_timeout: annotations.duration(IDLE_TIMEOUT, &IDLE_TIMEOUTS),
+            quarantine: annotations.quarantine(),
+            maglev_table_size: annotations.choice(MAGLEV_TABLE_SIZE, &MAGLEV_TABLE_SIZES),
         }
     }
 }
@@ -249,6 +279,14 @@ impl Annotations<'_> {
             rise,
             fall,
         })
+    }
+
+    fn quarantine(&mut self) -> Duration {
+        if self.all.contains_key(QUARANTINE) && !self.all.contains_key(HEALTH_CHECK) {
+            let reason = format_args!("has no effect without {HEALTH_CHECK}");
+            self.fault(QUARANTINE, reason);
+        }
+        self.duration(QUARANTINE, &QUARANTINES).unwrap_or_default()
     }
 
     fn path(&mut self) -> String {

@@ -64,7 +64,7 @@ pub(crate) enum Command {
     /// BGP sessions and routes
     #[command(subcommand)]
     Bgp(BgpCommand),
-    /// Address allocations
+    /// Pools of addresses and what was given of them
     #[command(subcommand)]
     LbIpam(LbIpamCommand),
     /// Manifests, without an agent
@@ -131,6 +131,8 @@ pub(crate) enum RouteTable {
 pub(crate) enum LbIpamCommand {
     /// Print the allocations as requests, ready to put into the manifests
     Export,
+    /// Pools: how many addresses are free, and what is wrong with them
+    Pools,
 }
 
 /// `sluice manifest`.

@@ -5,8 +5,6 @@ use std::net::IpAddr;
 
 use types::ObjectName;
 
-use crate::allocator::Allocation;
-
 /// The annotation that requests addresses.
 pub const ANNOTATION: &str = "lbipam.cilium.io/ips";
 
@@ -19,11 +17,11 @@ pub fn annotation_value(addresses: &[IpAddr]) -> String {
 
 /// A YAML document for each service that has an address, to be merged into its manifest.
 #[must_use]
-pub fn manifests<'a>(allocations: impl Iterator<Item = Allocation<'a>>) -> String {
+pub fn manifests<'a>(allocations: impl Iterator<Item = (&'a ObjectName, &'a [IpAddr])>) -> String {
     let mut text = String::new();
-    for allocation in allocations.filter(|allocation| !allocation.addresses.is_empty()) {
-        let ObjectName { namespace, name } = allocation.service;
-        let value = annotation_value(allocation.addresses);
+    for (service, addresses) in allocations.filter(|(_, addresses)| !addresses.is_empty()) {
+        let ObjectName { namespace, name } = service;
+        let value = annotation_value(addresses);
         // Names are quoted: one that consists of digits would be read as a number.
         write!(
             text,
@@ -38,20 +36,13 @@ pub fn manifests<'a>(allocations: impl Iterator<Item = Allocation<'a>>) -> Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::action::Satisfaction;
 
     #[test]
     fn every_service_with_an_address_is_exported_as_a_request_for_it() {
-        let names = ["web", "7"].map(|name| ObjectName::new("shop", name));
+        let names = ["7", "web"].map(|name| ObjectName::new("shop", name));
         let both = ["192.0.2.1", "2001:db8::"].map(|addr| addr.parse().unwrap());
-        let allocation = |name, addresses| Allocation {
-            service: name,
-            addresses,
-            satisfaction: Satisfaction::Satisfied,
-        };
 
-        let text =
-            manifests([allocation(&names[0], &both[..]), allocation(&names[1], &[])].into_iter());
+        let text = manifests([(&names[0], &both[..]), (&names[1], &[])].into_iter());
 
         assert_eq!(
             text,
@@ -59,7 +50,7 @@ mod tests {
              apiVersion: v1\n\
              kind: Service\n\
              metadata:\n  \
-               name: \"web\"\n  \
+               name: \"7\"\n  \
                namespace: \"shop\"\n  \
                annotations:\n    \
                  lbipam.cilium.io/ips: \"192.0.2.1,2001:db8::\"\n"

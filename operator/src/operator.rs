@@ -69,7 +69,9 @@ impl OperatorHandle {
     /// The allocations as requests to put into manifests, in YAML.
     #[must_use]
     pub fn export(&self) -> String {
-        export::manifests(lock(&self.duty).allocator.allocations())
+        let duty = lock(&self.duty);
+        let allocations = duty.allocator.allocations();
+        export::manifests(allocations.map(|held| (held.service, held.addresses)))
     }
 
     /// Waits until the operator has ended, which it does once its inputs are closed.

@@ -10,7 +10,9 @@ use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 
-use bpf_user::{LoadError, MapError, Object, PinDir, PinError, Program, Table, TableError};
+use bpf_user::{
+    AttachMode, LoadError, MapError, Object, PinDir, PinError, Program, Table, TableError,
+};
 use futures_util::TryStreamExt;
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol,
@@ -122,7 +124,7 @@ impl BackendRole {
         let program = bpf_user::load(&object, programs::DECAP, &pins)?;
         Ok(Self {
             program,
-            links: Links::new(interfaces),
+            links: Links::new(interfaces, AttachMode::Auto),
             balancers: Table::open(&specs.balancers, &pins)?,
             owned: Table::open(&specs.owned, &pins)?,
             netlink: Netlink::open()?,

@@ -6,6 +6,7 @@ mod backend_role;
 mod balancer;
 mod blackholes;
 mod clock;
+mod decap_counters;
 mod inspect;
 mod links;
 mod netlink;
@@ -24,8 +25,11 @@ pub const fn object() -> Result<&'static [u8], &'static str> {
     OBJECT
 }
 
+pub use bpf_user::AttachMode;
+
 pub use backend_role::{BackendDesired, BackendRole, BackendRoleError};
 pub use balancer::{Balancer, BalancerConfig, StartError, State, Stopped};
+pub use decap_counters::DecapCounters;
 pub use inspect::{Counters, InspectError, Inspector, KernelBackend, KernelService};
 pub use links::LinkState;
 pub use netlink::NetlinkError;

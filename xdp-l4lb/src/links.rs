@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bpf_user::{AttachError, Change, Interface, Mode, PinDir, PinError, Program};
+use bpf_user::{AttachError, AttachMode, Change, Interface, Mode, PinDir, PinError, Program};
 
 /// What an interface runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,7 @@ pub enum LinkState {
 #[derive(Debug)]
 pub(crate) struct Links {
     states: BTreeMap<String, LinkState>,
+    mode: AttachMode,
 }
 
 impl LinkState {
@@ -36,8 +37,9 @@ impl LinkState {
 
 impl Links {
     /// For these interfaces; nothing is attached yet.
-    pub(crate) fn new(interfaces: impl IntoIterator<Item = String>) -> Self {
+    pub(crate) fn new(interfaces: impl IntoIterator<Item = String>, mode: AttachMode) -> Self {
         Self {
+            mode,
             states: interfaces
                 .into_iter()
                 .map(|name| (name, LinkState::Absent))
@@ -78,7 +80,7 @@ impl Links {
                         name: name.clone(),
                         index,
                     };
-                    outcome(bpf_user::attach(pins, program, &interface))
+                    outcome(bpf_user::attach(pins, program, &interface, self.mode))
                 }
             };
             changes += usize::from(changed);

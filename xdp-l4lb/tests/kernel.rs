@@ -1,5 +1,7 @@
 //! The balancer and the backend side in a real kernel.
 
+#[path = "../../bpf/user/tests/guest/mod.rs"]
+mod guest;
 mod lab;
 #[path = "../../bpf/user/tests/object/mod.rs"]
 mod object;
@@ -7,15 +9,19 @@ mod object;
 mod sandbox;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::time::Duration;
 
+use guest::Guest;
 use lab::{EDGE, addr, delta, edge, mac_of, output, service, vip};
-use xdp_l4lb::{BackendDesired, BackendRole, Inspector, LinkState, ProbeError, Tables, Unresolved};
+use xdp_l4lb::{
+    BackendDesired, BackendRole, DecapCounters, Inspector, LinkState, ProbeError, Tables,
+    Unresolved,
+};
 use xdp_l4lb_common::hash::filter_place;
 use xdp_l4lb_common::layout::{
-    BACKEND_LIVE, BackendMode, BackendRecord, FlowKey, FlowState, NextHop, ServiceRecord, Slot,
-    SlotTable, VipEntry, VipKey, VipTable, mapped,
+    BACKEND_LIVE, BackendMode, BackendRecord, DecapCounter, FlowKey, FlowState, NextHop,
+    ServiceRecord, Slot, SlotTable, VipEntry, VipKey, VipTable, mapped,
 };
 use xdp_l4lb_core::desired::Service;
 use xdp_l4lb_core::{Readback, SlotStore, Step, Tables as _};
@@ -477,6 +483,45 @@ fn a_connection_to_a_vip_is_served_by_the_backend_behind_it() {
             traffic,
             "each packet went to the one backend"
         );
+        let taken = DecapCounters::read(&lab.folder("backend")).unwrap();
+        let decapsulated = (DecapCounter::Decapsulated, traffic);
+        assert!(taken.others.contains(&decapsulated), "{taken:?}");
+    });
+}
+
+#[test]
+fn a_packet_is_redirected_whole_to_a_backend_behind_another_interface() {
+    lab::run(|lab| {
+        let client = lab.add_client();
+        let (beyond, capture) = lab.add_listener();
+        let stations = [mac_of(&beyond, "beyond"), lab::mac_here("second")];
+        let balancer = lab.start_on(&[lab::UPLINK]);
+        let web = service(&["192.0.2.1:8080/UDP"], &["10.2.0.2:8080"]);
+        lab.block_on(async {
+            balancer.change(delta("web", web)).await.unwrap();
+            lab::until(&balancer, |state| !state.ready.is_empty()).await;
+        });
+        let payload = [0x5a; 1400];
+
+        let port = client.run(move || {
+            let socket = UdpSocket::bind("10.1.0.2:0").unwrap();
+            socket.send_to(&payload, "192.0.2.1:8080").unwrap();
+            socket.local_addr().unwrap().port()
+        });
+
+        let frame = beyond.run(move || lab::captured(&capture, 4));
+        let [outer, inner] = [&frame[14..34], &frame[34..54]];
+        assert_eq!(frame[..12], stations.concat());
+        assert_eq!(frame[12..14], [8, 0]);
+        assert_eq!((outer[9], &outer[16..]), (4, &[10, 2, 0, 2][..]));
+        assert_eq!(outer[12..16], [10, 0, 0, 1], "the balancer's own");
+        assert_eq!((inner[9], &inner[12..16]), (17, &[10, 1, 0, 2][..]));
+        assert_eq!(inner[16..], [192, 0, 2, 1]);
+        assert_eq!(frame[54..56], port.to_be_bytes());
+        assert_eq!(frame[56..58], 8080u16.to_be_bytes());
+        assert_eq!(frame[62..], payload);
+        let backends = Inspector::open(lab.bpffs()).unwrap().backends().unwrap();
+        assert_eq!(backends[0].traffic.packets, 1);
     });
 }
 
@@ -549,11 +594,43 @@ fn tables_of_another_size_are_refused_by_name() {
     });
 }
 
+#[test]
+fn the_balancer_works_on_linux_6_1() {
+    pass_on("6.1");
+}
+
+#[test]
+fn the_balancer_works_on_linux_6_12() {
+    pass_on("6.12");
+}
+
+/// What depends on the kernel most: links, routes, drivers and the packets' way through them.
+fn pass_on(kernel: &str) {
+    if let Err(why) = xdp_l4lb::object() {
+        return sandbox::skip(why);
+    }
+    let guest = Guest {
+        tools: &["ethtool"],
+        only: &[
+            "a_backend_takes_packets_for_its_vips_and_tells_nobody_of_them",
+            "a_connection_to_a_vip_is_served_by_the_backend_behind_it",
+            "a_packet_is_redirected_whole_to_a_backend_behind_another_interface",
+            "a_restart_changes_nothing_that_was_right",
+            "an_interface_that_vanishes_and_returns_gets_its_program_back",
+            "every_vip_has_a_blackhole_route_while_it_is_wanted",
+            "tables_of_version_0_are_taken_over_with_their_flows",
+        ],
+        ..Guest::default()
+    };
+    guest.pass_on(kernel);
+}
+
 fn backend_record(text: &str) -> BackendRecord {
     BackendRecord {
         addr: mapped(addr(text)),
         mode: BackendMode::new(BACKEND_LIVE, 0, 1500).word(),
-        pad: 0,
+        port: [0; 2],
+        pad: [0; 2],
         next_hop: 0,
         reserved: [0; 4],
     }

@@ -139,5 +139,8 @@ pub(crate) const LAYERS: &[Layer] = &[
 /// cores and shells know no objects and no store.
 pub(crate) const ONLY_FROM: &[(&str, &[&str])] = &[
     ("api", &["desired", "store", "operator", "agent", "cli"]),
-    ("lb-ipam", &["desired", "operator", "agent", "integration"]),
+    (
+        "lb-ipam",
+        &["desired", "operator", "agent", "cli", "integration"],
+    ),
 ];

@@ -3,9 +3,13 @@
 use serde::{Deserialize, Serialize};
 use types::{BackendAddr, Vip};
 
-/// Every balanced service in the kernel.
+use crate::Role;
+
+/// Every balanced service in the kernel; of a backend, only the verdicts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lb {
+    /// What the node does.
+    pub role: Role,
     /// By virtual address.
     pub services: Vec<LbService>,
     /// Slots and flows in change.

@@ -13,19 +13,22 @@
 //! | `GET /v1/bgp/peers` | `[`[`Peer`]`]` |
 //! | `GET /v1/bgp/routes?table=available\|advertised` | `[`[`Route`]`]` |
 //! | `GET /v1/lb-ipam/allocations` | `[`[`Allocation`]`]` |
+//! | `GET /v1/lb-ipam/pools` | `[`[`Pool`]`]` |
 //! | `GET /livez`, `GET /readyz` | 200 or 503 with a [`Problem`] |
 
 mod bgp;
 mod lb;
+mod lb_ipam;
 mod status;
 
 use serde::{Deserialize, Serialize};
 
 pub use bgp::{FamilyRoutes, Peer, Route, SessionState};
 pub use lb::{Counters, Lb, LbBackend, LbService, Maglev, Share, Transitions};
+pub use lb_ipam::{Allocation, Ipam, Pool};
 pub use status::{
-    Allocation, Backend, BackendHealth, BackendState, Bgp, Drained, Interface, KindCount, Refused,
-    Role, Service, Status,
+    Backend, BackendHealth, BackendState, Bgp, Drained, Interface, KindCount, Refused, Role,
+    Service, Status,
 };
 
 /// Why a request was not done, in words for a person.

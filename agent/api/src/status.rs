@@ -1,9 +1,9 @@
-//! The agent as a whole, services as they are asked for, and allocations.
-
-use std::net::IpAddr;
+//! The agent as a whole, and services as they are asked for.
 
 use serde::{Deserialize, Serialize};
 use types::{BackendAddr, NodeName, Vip};
+
+use crate::Ipam;
 
 /// The agent as a whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,8 @@ pub struct Status {
     pub ready: bool,
     /// What is not in place, a sentence each.
     pub problems: Vec<String>,
+    /// What objects say of themselves that is worth knowing, and leaves the node ready.
+    pub remarks: Vec<String>,
     /// How many objects of each kind are in use.
     pub objects: Vec<KindCount>,
     /// Objects and files that were refused; what ran before keeps running.
@@ -29,6 +31,10 @@ pub struct Status {
     pub interfaces: Vec<Interface>,
     /// BGP in numbers.
     pub bgp: Bgp,
+    /// The allocator in numbers.
+    pub ipam: Ipam,
+    /// Services, as NAMESPACE/NAME:PORT, of which more than half of the backends fail their checks.
+    pub alarms: Vec<String>,
     /// Virtual addresses in place and asked for.
     pub vips_ready: usize,
     /// See `vips_ready`.
@@ -162,15 +168,4 @@ pub struct Drained {
     pub drained: bool,
     /// Services that have it, as NAMESPACE/NAME.
     pub services: Vec<String>,
-}
-
-/// The addresses that a service holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Allocation {
-    /// The service's namespace.
-    pub namespace: String,
-    /// The service's name.
-    pub name: String,
-    /// Its addresses.
-    pub addresses: Vec<IpAddr>,
 }

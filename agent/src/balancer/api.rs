@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
-use agent_api::{Allocation, Drained, Lb, Maglev, Peer, Role, Route, Service, Status};
+use agent_api::{Allocation, Drained, Lb, Maglev, Peer, Pool, Role, Route, Service, Status};
 use anyhow::{Context as _, Result};
 use bgp_speaker::RouteQuery;
 use types::{BackendAddr, Family, ObjectName, Vip};
 use xdp_l4lb::Inspector;
 
 use super::node::Node;
-use super::views;
+use super::problems::Known;
+use super::{conditions, views};
 use crate::http::Api;
 
 impl Api for Node {
@@ -22,7 +23,14 @@ impl Api for Node {
         let snapshot = self.hub.snapshot();
         let report = self.operator.report();
         let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let problems = views::problems(&state, &services, &told, &report);
+        let known = Known {
+            state: &state,
+            services: &services,
+            told: &told,
+            report: &report,
+            snapshot: &snapshot,
+        };
+        let problems = known.problems();
         let wanted: BTreeSet<&Vip> = told
             .services
             .values()
@@ -35,10 +43,13 @@ impl Api for Node {
             uptime_secs: self.started.elapsed().as_secs(),
             ready: state.synced && problems.is_empty(),
             problems,
+            remarks: conditions::remarks(&snapshot),
             objects: views::counts(&snapshot),
             refused: views::refused(&self.faults.borrow()),
             interfaces: views::interfaces(&state.interfaces),
             bgp: views::bgp(&peers, available.len()),
+            ipam: views::ipam(&report),
+            alarms: state.alarms.iter().map(ToString::to_string).collect(),
             vips_ready: wanted
                 .iter()
                 .filter(|vip| state.ready.contains(vip))
@@ -127,6 +138,10 @@ impl Api for Node {
                 addresses,
             })
             .collect()
+    }
+
+    fn pools(&self) -> Vec<Pool> {
+        views::pools(&self.hub.snapshot(), &self.operator.report())
     }
 }
 

@@ -7,17 +7,17 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use bgp_speaker::{Exit, Speaker};
+use desired::Progress;
 use operator::{Operator, OperatorHandle};
 use store::{Directory, DirectoryConfig, Faults, Hub, HubHandle, Overrides};
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use types::{Family, NodeName};
-use xdp_l4lb::{Balancer, BalancerConfig, Outer, Sizes, Sources};
+use xdp_l4lb::{AttachMode, Balancer, BalancerConfig, Outer, Sizes, Sources};
 use xdp_l4lb_core::Capacity;
 use xdp_l4lb_core::desired::{Service, ServiceKey};
 
 use super::wiring::Wiring;
-use crate::config::{self, Config};
+use crate::config::{self, Config, XdpMode};
 use crate::{http, stop};
 
 /// Objects that wait for the allocator. A full channel holds up the next delta, which the hub
@@ -50,6 +50,9 @@ pub(super) struct Node {
 pub(super) struct Told {
     pub(super) services: BTreeMap<ServiceKey, Service>,
     pub(super) left_out: Vec<String>,
+    pub(super) progress: Progress,
+    /// Whether peers were told that everything has been announced.
+    pub(super) end_of_rib: bool,
 }
 
 /// Runs a balancer until a signal ends it.
@@ -59,26 +62,12 @@ pub(super) struct Told {
 pub(crate) async fn run(config: &Config, own: &config::Balancer) -> Result<()> {
     // First of all, so that two agents never get in each other's way.
     let listener = http::listen(&config.socket)?;
-    let metrics = match config.metrics {
-        Some(addr) => Some(
-            TcpListener::bind(addr)
-                .await
-                .with_context(|| format!("listening for metrics at {addr}"))?,
-        ),
-        None => None,
-    };
+    let metrics = http::listen_metrics(config.metrics).await?;
     let (node, inputs, live) = start(config, own).await?;
     let node = Arc::new(node);
     let wiring = Wiring::new(Arc::clone(&node), own.router_id, inputs);
     let served = http::serve_api(listener, Arc::clone(&node), stop::requested());
-    let scraped = async {
-        match metrics {
-            Some(metrics) => {
-                http::serve_metrics(metrics, Arc::clone(&node), stop::requested()).await
-            }
-            None => std::future::pending().await,
-        }
-    };
+    let scraped = http::serve_metrics(metrics, Arc::clone(&node), stop::requested());
     tracing::info!(node = %config.node, forwarding = live, "the balancer has started");
     let outcome = tokio::select! {
         outcome = served => outcome,
@@ -126,6 +115,11 @@ fn balancer_config(bpf_dir: &Path, own: &config::Balancer) -> BalancerConfig {
     BalancerConfig {
         bpffs: bpf_dir.to_owned(),
         interfaces: own.interfaces.clone(),
+        attach_mode: match own.xdp {
+            XdpMode::Auto => AttachMode::Auto,
+            XdpMode::Native => AttachMode::Native,
+            XdpMode::Generic => AttachMode::Generic,
+        },
         sizes: Sizes {
             capacity: Capacity {
                 services: tables.services,

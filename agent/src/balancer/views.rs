@@ -9,6 +9,7 @@ use api::{Key, Kind, Object};
 use bgp_speaker::{PeerStatus, RouteStatus};
 use bgp_speaker_core::SessionState;
 use bgp_speaker_packet::NextHop;
+use bpf_common::DropReason;
 use store::Faults;
 use store::manifest::Subject;
 use types::{BackendAddr, NodeName, ObjectName, Vip};
@@ -16,59 +17,8 @@ use xdp_l4lb::{Inspector, KernelBackend, KernelService, LinkState, State};
 use xdp_l4lb_core::desired::ServiceKey;
 use xdp_l4lb_core::{Role, ServiceStatus};
 
+use super::conditions::remark;
 use super::node::Told;
-
-/// What is not in place, a sentence each. Without any, the node is ready.
-pub(super) fn problems(
-    state: &State,
-    services: &BTreeMap<ServiceKey, ServiceStatus>,
-    told: &Told,
-    report: &operator::Report,
-) -> Vec<String> {
-    let mut problems = told.left_out.clone();
-    if !state.synced {
-        problems.push("the manifests have not been read in whole yet".to_owned());
-    }
-    for (name, link) in &state.interfaces {
-        match link {
-            LinkState::Native | LinkState::Generic => {}
-            LinkState::Absent => problems.push(format!("interface {name} does not exist")),
-            LinkState::Refused(why) => problems.push(format!("interface {name}: {why}")),
-        }
-    }
-    for (what, why) in &state.faults {
-        problems.push(format!("{what}: {why}"));
-    }
-    for key in &state.alarms {
-        problems.push(format!(
-            "service {key}: more than half of its backends fail their checks, so none is taken out"
-        ));
-    }
-    for (key, status) in services {
-        for fault in &status.faults {
-            problems.push(format!("service {key}: {fault}"));
-        }
-        for (vip, ready) in &status.frontends {
-            if !ready {
-                problems.push(format!("{vip} of {} is not in place", key.object));
-            }
-        }
-    }
-    for (service, (_, satisfaction)) in &report.services {
-        if !satisfaction.is_satisfied() {
-            problems.push(format!("service {service}: {satisfaction}"));
-        }
-    }
-    for (pool, told) in &report.pools {
-        if let Some(conflict) = &told.conflict {
-            problems.push(format!("pool {pool}: {conflict}"));
-        }
-    }
-    for (key, why) in &report.faults {
-        problems.push(format!("the status of {key} is not written: {why}"));
-    }
-    problems
-}
 
 pub(super) fn counts(snapshot: &store::Snapshot) -> Vec<shown::KindCount> {
     let counts = snapshot.counts().into_iter();
@@ -134,6 +84,37 @@ pub(super) fn bgp(peers: &[PeerStatus], prefixes: usize) -> shown::Bgp {
     }
 }
 
+pub(super) fn ipam(report: &operator::Report) -> shown::Ipam {
+    let services = report.services.values();
+    shown::Ipam {
+        services: services.len(),
+        unsatisfied: services.filter(|(_, held)| !held.is_satisfied()).count(),
+    }
+}
+
+pub(super) fn pools(snapshot: &store::Snapshot, report: &operator::Report) -> Vec<shown::Pool> {
+    let disabled = |name: &ObjectName| {
+        let key = Key::new(Kind::CiliumLoadBalancerIPPool, name.clone());
+        match snapshot.objects.get(&key) {
+            Some(Object::CiliumLoadBalancerIPPool(pool)) => pool.disabled,
+            Some(_) | None => false,
+        }
+    };
+    let pools = report.pools.iter().map(|(name, pool)| shown::Pool {
+        name: name.name.to_string(),
+        disabled: disabled(name),
+        conflicting: pool.conflict.is_some(),
+        total: pool.total.to_string(),
+        available: pool.available.to_string(),
+        used: pool.used.to_string(),
+        message: pool
+            .conflict
+            .as_ref()
+            .map_or_else(String::new, ToString::to_string),
+    });
+    pools.collect()
+}
+
 /// Every LoadBalancer service, with addresses or without.
 pub(super) fn services(
     snapshot: &store::Snapshot,
@@ -145,13 +126,17 @@ pub(super) fn services(
     let mut services: BTreeMap<ObjectName, shown::Service> = BTreeMap::new();
     for (Key { kind, name }, object) in &snapshot.objects {
         if *kind == Kind::Service && is_load_balancer(object) {
-            services.insert(name.clone(), empty(name));
+            let mut service = empty(name);
+            service.notes = object.conditions().iter().filter_map(remark).collect();
+            services.insert(name.clone(), service);
         }
     }
     for (name, (_, satisfaction)) in &report.services {
-        if !satisfaction.is_satisfied() {
-            let service = services.entry(name.clone()).or_insert_with(|| empty(name));
-            service.notes.push(satisfaction.to_string());
+        let service = services.entry(name.clone()).or_insert_with(|| empty(name));
+        let note = satisfaction.to_string();
+        // The condition that says so may be there already.
+        if !satisfaction.is_satisfied() && !service.notes.contains(&note) {
+            service.notes.push(note);
         }
     }
     for (key, status) in planned {
@@ -262,15 +247,10 @@ pub(super) fn lb(inspector: &Inspector, state: &State) -> Result<shown::Lb> {
         .others
         .iter()
         .find(|(counter, _)| *counter == xdp_l4lb_common::layout::Counter::FlowDeferred);
-    let drops = counters
-        .drops
-        .iter()
-        .map(|(reason, count)| (reason.name(), *count));
-    let others = counters
-        .others
-        .iter()
-        .map(|(counter, count)| (counter.name(), *count));
+    let others = counters.others.iter();
+    let others = others.map(|(counter, count)| (counter.name(), *count));
     Ok(shown::Lb {
+        role: shown::Role::Balancer,
         transitions: shown::Transitions {
             slots: services
                 .iter()
@@ -281,11 +261,20 @@ pub(super) fn lb(inspector: &Inspector, state: &State) -> Result<shown::Lb> {
             oldest_secs: state.oldest_change.map(|age| age.as_secs()),
         },
         services,
-        verdicts: drops
-            .chain(others)
-            .map(|(name, count)| (name.to_owned(), count))
-            .collect(),
+        verdicts: verdicts(&counters.drops, others),
     })
+}
+
+/// Drops by reason, and what else became of packets.
+pub(crate) fn verdicts<'c>(
+    drops: &[(DropReason, u64)],
+    others: impl Iterator<Item = (&'c str, u64)>,
+) -> Vec<(String, u64)> {
+    let drops = drops.iter().map(|(reason, count)| (reason.name(), *count));
+    drops
+        .chain(others)
+        .map(|(name, count)| (name.to_owned(), count))
+        .collect()
 }
 
 /// A record of an address alone is not shown: it balances nothing.

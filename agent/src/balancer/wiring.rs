@@ -9,7 +9,7 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use types::{BackendAddr, RouterId, Vip};
 
-use super::node::Node;
+use super::node::{Node, Told};
 
 /// How long End-of-RIB waits for VIPs that are asked for and not in place. Routers keep the routes
 /// of a restarting speaker until then, or until its restart time is over.
@@ -191,11 +191,7 @@ impl Wiring {
 
     /// Whether every VIP that is asked for may be announced.
     fn all_in_place(&self) -> bool {
-        let told = self
-            .node
-            .told
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let told = self.told();
         let mut wanted = told
             .services
             .values()
@@ -205,17 +201,15 @@ impl Wiring {
 
     async fn allow_end_of_rib(&mut self) -> Result<()> {
         self.end_of_rib = EndOfRib::Told;
+        self.told().end_of_rib = true;
         self.node.speaker.end_of_rib_allowed().await?;
         Ok(())
     }
 
     /// Keeps what people are shown.
     fn keep(&self, changes: &Changes) {
-        let mut told = self
-            .node
-            .told
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.told();
+        told.progress = changes.progress;
         for (key, service) in &changes.balancer.services {
             match service {
                 Some(service) => told.services.insert(key.clone(), service.clone()),
@@ -228,6 +222,11 @@ impl Wiring {
             .iter()
             .map(ToString::to_string)
             .collect();
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        let told = self.node.told.lock();
+        told.unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use agent_api::{Allocation, Drained, Lb, Maglev, Peer, Problem, Route, Service, Status};
+use agent_api::{Allocation, Drained, Lb, Maglev, Peer, Pool, Problem, Route, Service, Status};
 use anyhow::Result;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -35,6 +35,8 @@ pub(crate) trait Api: Send + Sync + 'static {
     fn routes(&self, advertised: bool) -> impl Future<Output = Result<Vec<Route>>> + Send;
     /// Addresses that services hold.
     fn allocations(&self) -> Vec<Allocation>;
+    /// Pools of addresses.
+    fn pools(&self) -> Vec<Pool>;
 }
 
 #[derive(Deserialize)]
@@ -84,6 +86,10 @@ pub(super) fn router<A: Api>(api: Arc<A>) -> Router {
         .route(
             "/v1/lb-ipam/allocations",
             get(|State(api): State<Arc<A>>| async move { Json(api.allocations()) }),
+        )
+        .route(
+            "/v1/lb-ipam/pools",
+            get(|State(api): State<Arc<A>>| async move { Json(api.pools()) }),
         )
         .fallback(|| async {
             Refusal(

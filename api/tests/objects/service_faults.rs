@@ -212,6 +212,24 @@ fn faults_of_a_services_status_and_annotations_are_found() {
             ],
         ),
         (
+            annotated("sluicegate.io/quarantine", "25h"),
+            &[
+                "metadata.annotations[\"sluicegate.io/quarantine\"]: 25h is not between 0ns and 86400s",
+            ],
+        ),
+        (
+            annotated("sluicegate.io/maglev-table-size", "1024"),
+            &[
+                "metadata.annotations[\"sluicegate.io/maglev-table-size\"]: \"1024\" is not one of 251, 509, 1021, 2039, 4093, 8191, 16381, 32749, 65521, 131071",
+            ],
+        ),
+        (
+            service(json!({"sluicegate.io/quarantine": "30s"}), json!(null)),
+            &[
+                "metadata.annotations[\"sluicegate.io/quarantine\"]: has no effect without sluicegate.io/health-check",
+            ],
+        ),
+        (
             service(json!({"sluicegate.io/health-check-fall": "3"}), json!(null)),
             &[
                 "metadata.annotations[\"sluicegate.io/health-check-fall\"]: has no effect without sluicegate.io/health-check",

@@ -24,6 +24,7 @@ fn annotations_say_how_a_service_is_checked() {
         "sluicegate.io/health-check-port": "8081", "sluicegate.io/health-check-interval": "500ms",
         "sluicegate.io/health-check-fall": "1",
         "sluicegate.io/when-empty": "refuse", "sluicegate.io/idle-timeout": "10m",
+        "sluicegate.io/quarantine": "30s", "sluicegate.io/maglev-table-size": "16381",
     }));
 
     assert_eq!(
@@ -47,6 +48,14 @@ fn annotations_say_how_a_service_is_checked() {
     assert_eq!(
         (http.when_empty, http.idle_timeout),
         (WhenEmpty::Refuse, Some(secs(600)))
+    );
+    assert_eq!(
+        (plain.quarantine, plain.maglev_table_size),
+        (Duration::ZERO, None)
+    );
+    assert_eq!(
+        (http.quarantine, http.maglev_table_size),
+        (secs(30), Some(16381))
     );
 }
 

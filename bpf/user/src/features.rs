@@ -6,7 +6,7 @@ use std::io;
 
 use aya::maps::{Array, MapData};
 
-use crate::sys::{Insn, load_probe};
+use crate::sys::{Insn, contains, load_probe};
 
 /// `BPF_F_MMAPABLE`.
 const MMAPABLE: u32 = 1 << 10;
@@ -78,9 +78,14 @@ impl fmt::Display for Feature {
 /// # Errors
 /// Names what is missing.
 pub fn probe() -> Result<(), MissingFeatures> {
+    judge(Feature::is_there)
+}
+
+/// Names what is missing, if anything is.
+fn judge(is_there: impl Fn(Feature) -> bool) -> Result<(), MissingFeatures> {
     let missing: Vec<_> = Feature::ALL
         .into_iter()
-        .filter(|feature| !feature.is_there())
+        .filter(|feature| !is_there(*feature))
         .collect();
     // Without the first, the others tell nothing.
     match missing.first() {
@@ -121,9 +126,7 @@ const fn insn(code: u8, to: u8, from: u8, immediate: i32) -> Insn {
 fn kernel_has_type(name: &str) -> io::Result<bool> {
     let types = fs::read(KERNEL_TYPES)?;
     let string = format!("\0{name}\0");
-    Ok(types
-        .windows(string.len())
-        .any(|window| window == string.as_bytes()))
+    Ok(contains(&types, string.as_bytes()))
 }
 
 fn list(features: &[Feature]) -> String {
@@ -134,6 +137,60 @@ fn list(features: &[Feature]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::LoadError;
+
+    #[test]
+    fn each_feature_that_a_kernel_lacks_is_named_with_its_first_version() {
+        let said = |lacks: Feature| {
+            let refused = judge(|feature| feature != lacks).unwrap_err();
+            assert_eq!(refused.0, [lacks]);
+            refused.to_string()
+        };
+
+        let named = Feature::ALL.map(said);
+
+        assert_eq!(
+            named,
+            [
+                "this kernel lacks bpf(2) for XDP programs (CONFIG_BPF_SYSCALL, CAP_BPF and \
+                 CAP_NET_ADMIN)",
+                "this kernel lacks BTF in /sys/kernel/btf/vmlinux (CONFIG_DEBUG_INFO_BTF)",
+                "this kernel lacks BPF_F_MMAPABLE arrays (Linux 5.5)",
+                "this kernel lacks XDP links (Linux 5.9)",
+                "this kernel lacks xdp.frags (Linux 5.18)",
+                "this kernel lacks bpf_xdp_load_bytes (Linux 5.18)",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_kernel_with_everything_lacks_nothing() {
+        assert!(judge(|_| true).is_ok());
+    }
+
+    #[test]
+    fn without_bpf_nothing_else_is_blamed() {
+        let refused = judge(|_| false).unwrap_err();
+
+        assert_eq!(refused.0, [Feature::Bpf]);
+    }
+
+    #[test]
+    fn a_program_is_not_loaded_for_a_reason_that_names_the_feature() {
+        let refused = LoadError::from(MissingFeatures(vec![Feature::XdpFrags]));
+
+        assert_eq!(
+            refused.to_string(),
+            "this kernel lacks xdp.frags (Linux 5.18)"
+        );
+    }
+
+    #[test]
+    fn a_type_is_found_by_its_whole_name() {
+        assert!(contains(b"\0int\0bpf_link\0", b"\0bpf_link\0"));
+        assert!(!contains(b"\0bpf_link_old\0", b"\0bpf_link\0"));
+        assert!(!contains(b"", b"\0bpf_link\0"));
+    }
 
     #[test]
     fn what_is_missing_is_said_by_name() {

@@ -26,7 +26,9 @@ mod table;
 
 pub use counters::PerCpu;
 pub use features::{Feature, MissingFeatures, probe};
-pub use link::{AttachError, Attached, Change, Interface, Occupant, XdpLink, attach, detach};
+pub use link::{
+    AttachError, AttachMode, Attached, Change, Interface, Occupant, XdpLink, attach, detach,
+};
 pub use map::{MapError, MapField, MapKind, MapSpec};
 pub use mapped::{MappedArray, OutOfRange};
 pub use migrate::{Conversion, MigrateError, migrate};

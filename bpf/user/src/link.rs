@@ -26,6 +26,18 @@ pub struct Interface {
     pub index: u32,
 }
 
+/// Which modes [`attach`] may use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AttachMode {
+    /// Native where the driver has it, generic else.
+    #[default]
+    Auto,
+    /// Native or not at all.
+    Native,
+    /// Generic, whatever the driver has.
+    Generic,
+}
+
 /// What [`attach`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -69,7 +81,15 @@ pub enum AttachError {
     /// The interface is not there.
     #[error("interface {0} is gone")]
     Gone(String),
-    /// The kernel or the driver refused in both modes.
+    /// Native mode is asked for, and the driver cannot run the program.
+    #[error("the driver of {interface} does not run XDP natively, and generic mode is not allowed")]
+    NoNative {
+        /// The interface.
+        interface: String,
+        /// What the driver says.
+        source: io::Error,
+    },
+    /// The kernel or the driver refused.
     #[error("attaching XDP to {interface}")]
     Refused {
         /// The interface.
@@ -136,7 +156,8 @@ impl XdpLink {
     }
 }
 
-/// Makes `interface` run `program`: keeps, updates or creates its link, native before generic.
+/// Makes `interface` run `program`: keeps, updates or creates its link. A link in a mode that is
+/// not allowed is made anew, and for that moment nothing runs.
 ///
 /// # Errors
 /// If another program is in the way, the interface is gone, or the kernel refuses.
@@ -144,13 +165,15 @@ pub fn attach(
     pins: &PinDir,
     program: &Program,
     interface: &Interface,
+    mode: AttachMode,
 ) -> Result<Attached, AttachError> {
     let refused = |source| AttachError::Refused {
         interface: interface.name.clone(),
         source,
     };
     if let Some(link) = XdpLink::open(pins, &interface.name)? {
-        match step_for(&link, interface.index, program.id()) {
+        let allowed = mode.allows(running_mode(interface.index));
+        match step_for(&link, interface.index, program.id(), allowed) {
             Step::Keep => return finish(interface, Change::Kept),
             Step::Replace => {
                 link.replace(program).map_err(refused)?;
@@ -160,7 +183,7 @@ pub fn attach(
         }
     }
     let path = pins.link(&interface.name);
-    let link = create(program, interface)?;
+    let link = create(program, interface, mode)?;
     sys::object_pin(link.as_fd(), &path).map_err(|error| failed("pinning", &path, error))?;
     finish(interface, Change::Created)
 }
@@ -191,8 +214,24 @@ enum Step {
     Renew,
 }
 
-fn step_for(link: &XdpLink, ifindex: u32, program: u32) -> Step {
+impl AttachMode {
+    /// Whether a program may go on in the mode it runs in; a mode that is not known is left alone.
+    const fn allows(self, running: Option<Mode>) -> bool {
+        match (self, running) {
+            (Self::Native, Some(Mode::Generic)) | (Self::Generic, Some(Mode::Native)) => false,
+            (Self::Auto | Self::Native, Some(Mode::Native) | None)
+            | (Self::Auto | Self::Generic, Some(Mode::Generic) | None) => true,
+        }
+    }
+}
+
+fn running_mode(ifindex: u32) -> Option<Mode> {
+    xdp_on(ifindex).ok().flatten().map(|on| on.mode)
+}
+
+fn step_for(link: &XdpLink, ifindex: u32, program: u32, allowed: bool) -> Step {
     match link.ifindex() {
+        Some(index) if index == ifindex && !allowed => Step::Renew,
         Some(index) if index == ifindex && link.program() == program => Step::Keep,
         Some(index) if index == ifindex => Step::Replace,
         // The interface went and came back, or another one has its name now.
@@ -200,14 +239,28 @@ fn step_for(link: &XdpLink, ifindex: u32, program: u32) -> Step {
     }
 }
 
-fn create(program: &Program, interface: &Interface) -> Result<OwnedFd, AttachError> {
-    let native = sys::link_create(program.as_fd(), interface.index, DRV_MODE);
-    let outcome = match native {
-        Err(error) if lacks_native(&error) => {
+fn create(
+    program: &Program,
+    interface: &Interface,
+    mode: AttachMode,
+) -> Result<OwnedFd, AttachError> {
+    let link = |flags| sys::link_create(program.as_fd(), interface.index, flags);
+    let outcome = match mode {
+        AttachMode::Generic => link(SKB_MODE),
+        AttachMode::Auto | AttachMode::Native => link(DRV_MODE),
+    };
+    let outcome = match (mode, outcome) {
+        (AttachMode::Auto, Err(error)) if lacks_native(&error) => {
             tracing::warn!(interface = interface.name, %error, "no native XDP, trying generic");
-            sys::link_create(program.as_fd(), interface.index, SKB_MODE)
+            link(SKB_MODE)
         }
-        outcome => outcome,
+        (AttachMode::Native, Err(source)) if lacks_native(&source) => {
+            return Err(AttachError::NoNative {
+                interface: interface.name.clone(),
+                source,
+            });
+        }
+        (AttachMode::Auto | AttachMode::Native | AttachMode::Generic, outcome) => outcome,
     };
     outcome.map_err(|source| explain(interface, source))
 }
@@ -267,6 +320,21 @@ fn occupant(id: u32) -> Occupant {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_in_a_mode_that_is_not_allowed_is_made_anew() {
+        for (wanted, running, allowed) in [
+            (AttachMode::Auto, Mode::Native, true),
+            (AttachMode::Auto, Mode::Generic, true),
+            (AttachMode::Native, Mode::Native, true),
+            (AttachMode::Native, Mode::Generic, false),
+            (AttachMode::Generic, Mode::Native, false),
+            (AttachMode::Generic, Mode::Generic, true),
+        ] {
+            assert_eq!(wanted.allows(Some(running)), allowed, "{wanted:?}");
+            assert!(wanted.allows(None));
+        }
+    }
 
     #[test]
     fn only_what_a_driver_lacks_leads_to_generic_mode() {

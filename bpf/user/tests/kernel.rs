@@ -1,5 +1,6 @@
 //! Programs, maps and links in a real kernel.
 
+mod guest;
 mod object;
 mod sandbox;
 
@@ -7,10 +8,11 @@ use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bpf_user::{
-    AttachError, Change, Conversion, Interface, LoadError, MapError, MapField, MapKind, MapSpec,
-    MappedArray, MigrateError, Mode, Object, PerCpu, PinDir, Program, Table, XdpLink, attach,
-    detach, load, migrate, xdp_on,
+    AttachError, AttachMode, Change, Conversion, Interface, LoadError, MapError, MapField, MapKind,
+    MapSpec, MappedArray, MigrateError, Mode, Object, PerCpu, PinDir, Program, Table, XdpLink,
+    attach, detach, load, migrate, xdp_on,
 };
+use guest::Guest;
 use object::xdp_object;
 use sandbox::Sandbox;
 
@@ -198,8 +200,8 @@ fn a_veth_runs_the_program_in_its_driver_and_loopback_in_the_stack() {
         let peer = sandbox.peer();
         sandbox.veth("eth0.100", &peer, "far");
 
-        let native = attach(&pins, &program, &interface("eth0.100")).unwrap();
-        let generic = attach(&pins, &program, &interface("lo")).unwrap();
+        let native = attach(&pins, &program, &interface("eth0.100"), AttachMode::Auto).unwrap();
+        let generic = attach(&pins, &program, &interface("lo"), AttachMode::Auto).unwrap();
 
         assert_eq!(
             (native.mode, native.change),
@@ -216,15 +218,40 @@ fn a_veth_runs_the_program_in_its_driver_and_loopback_in_the_stack() {
 }
 
 #[test]
+fn a_mode_that_is_asked_for_is_the_only_one_used() {
+    sandbox::run(|sandbox| {
+        let (pins, program) = loaded(sandbox, 1, "pass", PASS);
+        let peer = sandbox.peer();
+        sandbox.veth("eth0", &peer, "far");
+        let veth = |mode| attach(&pins, &program, &interface("eth0"), mode).unwrap();
+        let loopback = |mode| attach(&pins, &program, &interface("lo"), mode);
+        veth(AttachMode::Auto);
+        loopback(AttachMode::Auto).unwrap();
+
+        let generic = veth(AttachMode::Generic);
+        let kept = veth(AttachMode::Auto);
+        let native = veth(AttachMode::Native);
+        let refused = loopback(AttachMode::Native).unwrap_err();
+
+        let made = |mode| (mode, Change::Created);
+        assert_eq!((generic.mode, generic.change), made(Mode::Generic));
+        assert_eq!((kept.mode, kept.change), (Mode::Generic, Change::Kept));
+        assert_eq!((native.mode, native.change), made(Mode::Native));
+        assert!(matches!(refused, AttachError::NoNative { .. }), "{refused}");
+        assert_eq!(xdp_on(interface("lo").index).unwrap(), None);
+    });
+}
+
+#[test]
 fn a_link_is_kept_for_the_same_program_and_switched_to_another() {
     sandbox::run(|sandbox| {
         let (pins, pass) = loaded(sandbox, 1, "pass", PASS);
         let lo = interface("lo");
-        attach(&pins, &pass, &lo).unwrap();
+        attach(&pins, &pass, &lo, AttachMode::Auto).unwrap();
 
-        let kept = attach(&pins, &pass, &lo).unwrap();
+        let kept = attach(&pins, &pass, &lo, AttachMode::Auto).unwrap();
         let (pins, other) = loaded(sandbox, 1, "pass", DROP);
-        let replaced = attach(&pins, &other, &lo).unwrap();
+        let replaced = attach(&pins, &other, &lo, AttachMode::Auto).unwrap();
         other.retire_others(&pins).unwrap();
 
         assert_eq!(kept.change, Change::Kept);
@@ -246,10 +273,10 @@ fn another_program_on_the_interface_is_named_and_stays() {
         let (_, katran) = loaded(sandbox, 7, "katran", PASS);
         let foreign = PinDir::at(sandbox.bpffs(), 7).unwrap();
         let lo = interface("lo");
-        attach(&foreign, &katran, &lo).unwrap();
+        attach(&foreign, &katran, &lo, AttachMode::Auto).unwrap();
         let (pins, ours) = loaded(sandbox, 1, "pass", PASS);
 
-        let refused = attach(&pins, &ours, &lo).unwrap_err();
+        let refused = attach(&pins, &ours, &lo, AttachMode::Auto).unwrap_err();
 
         let AttachError::Occupied { occupant, .. } = &refused else {
             panic!("{refused}");
@@ -274,14 +301,14 @@ fn an_interface_that_went_and_came_back_gets_a_new_link() {
     sandbox::run(|sandbox| {
         let (pins, program) = loaded(sandbox, 1, "pass", PASS);
         sandbox.ip("link add gone type veth peer name other");
-        attach(&pins, &program, &interface("gone")).unwrap();
+        attach(&pins, &program, &interface("gone"), AttachMode::Auto).unwrap();
         let old = interface("gone");
 
         sandbox.ip("link del gone");
         let dead = XdpLink::open(&pins, "gone").unwrap().unwrap();
-        let absent = attach(&pins, &program, &old);
+        let absent = attach(&pins, &program, &old, AttachMode::Auto);
         sandbox.ip("link add gone type veth peer name other");
-        let back = attach(&pins, &program, &interface("gone")).unwrap();
+        let back = attach(&pins, &program, &interface("gone"), AttachMode::Auto).unwrap();
 
         assert_eq!(dead.ifindex(), None);
         assert!(matches!(absent, Err(AttachError::Gone(name)) if name == "gone"));
@@ -295,7 +322,7 @@ fn an_interface_that_went_and_came_back_gets_a_new_link() {
 fn a_migration_keeps_the_old_version_until_every_link_runs_the_new_program() {
     sandbox::run(|sandbox| {
         let (old, first) = loaded(sandbox, 0, "old", PASS);
-        attach(&old, &first, &interface("lo")).unwrap();
+        attach(&old, &first, &interface("lo"), AttachMode::Auto).unwrap();
         let (new, program) = loaded(sandbox, 1, "pass", PASS);
         let conversion = Doubling::failing_once();
 
@@ -325,7 +352,7 @@ fn a_migration_keeps_the_old_version_until_every_link_runs_the_new_program() {
 fn a_version_without_a_conversion_is_left_alone() {
     sandbox::run(|sandbox| {
         let (newer, first) = loaded(sandbox, 2, "newer", PASS);
-        attach(&newer, &first, &interface("lo")).unwrap();
+        attach(&newer, &first, &interface("lo"), AttachMode::Auto).unwrap();
         let (pins, program) = loaded(sandbox, 1, "pass", PASS);
 
         let refused = migrate(&pins, &program, &[]);
@@ -336,6 +363,16 @@ fn a_version_without_a_conversion_is_left_alone() {
         ));
         assert_eq!(xdp_on(1).unwrap().unwrap().program, first.id());
     });
+}
+
+#[test]
+fn programs_maps_and_links_are_the_same_on_linux_6_1() {
+    Guest::default().pass_on("6.1");
+}
+
+#[test]
+fn programs_maps_and_links_are_the_same_on_linux_6_12() {
+    Guest::default().pass_on("6.12");
 }
 
 /// Checks what holds at each point; its second half fails the first time.

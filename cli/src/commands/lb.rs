@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use agent_api::{Lb, LbBackend, Maglev};
+use agent_api::{Lb, LbBackend, Maglev, Role};
 use anyhow::Result;
 use types::Vip;
 
@@ -40,6 +40,22 @@ fn escape(vip: Vip) -> String {
 }
 
 fn render(lb: &Lb, wide: bool) -> String {
+    let mut text = match lb.role {
+        Role::Balancer => render_services(lb),
+        // Its kernel has counters only.
+        Role::Backend => String::new(),
+    };
+    for (verdict, count) in lb.verdicts.iter().filter(|(_, count)| wide || *count > 0) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{count:>12} {verdict}");
+    }
+    if text.is_empty() {
+        text.push_str("Nothing has been counted.\n");
+    }
+    text
+}
+
+fn render_services(lb: &Lb) -> String {
     let mut table = Table::new([
         "VIP",
         "Slots",
@@ -81,9 +97,6 @@ fn render(lb: &Lb, wide: bool) -> String {
         "\n{} slots in change{oldest}; {} flows remembered; {} SYNs deferred",
         change.slots, change.flows, change.syns_deferred
     );
-    for (verdict, count) in lb.verdicts.iter().filter(|(_, count)| wide || *count > 0) {
-        let _ = writeln!(text, "{count:>12} {verdict}");
-    }
     text
 }
 
@@ -127,4 +140,27 @@ fn letter(backend: usize) -> char {
     LETTERS
         .get(backend % LETTERS.len())
         .map_or('?', |letter| char::from(*letter))
+}
+
+#[cfg(test)]
+mod tests {
+    use agent_api::Transitions;
+
+    use super::*;
+
+    #[test]
+    fn a_backend_shows_what_it_counted_and_no_services() {
+        let lb = Lb {
+            role: Role::Backend,
+            services: vec![],
+            transitions: Transitions::default(),
+            verdicts: vec![("not_owned".into(), 0), ("decapsulated".into(), 12)],
+        };
+
+        assert_eq!(render(&lb, false), "          12 decapsulated\n");
+        assert_eq!(
+            render(&lb, true),
+            "           0 not_owned\n          12 decapsulated\n"
+        );
+    }
 }

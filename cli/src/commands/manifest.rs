@@ -53,3 +53,17 @@ fn document(fault: &FileFault) -> Fault {
         reason: fault.reason.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_manifests_are_valid() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs/standalone");
+        let faults = check(folder.as_ref());
+
+        assert!(faults.is_empty(), "{faults:?}");
+        assert!(std::fs::read_dir(folder).unwrap().count() > 0);
+    }
+}

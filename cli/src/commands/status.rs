@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use agent_api::{Role, Status};
+use agent_api::{Bgp, Role, Status};
 use anyhow::Result;
 
 use crate::args::Output;
@@ -35,18 +35,18 @@ fn render(status: &Status, wide: bool) -> String {
     for (number, problem) in status.problems.iter().enumerate() {
         line(if number == 0 { "Problems" } else { "" }, problem);
     }
-    line(
-        "VIPs",
-        &format!("{} of {} in place", status.vips_ready, status.vips_wanted),
-    );
-    let bgp = status.bgp;
-    line(
-        "BGP",
-        &format!(
-            "{} of {} sessions established, {} prefixes",
-            bgp.established, bgp.peers, bgp.prefixes
-        ),
-    );
+    for (number, remark) in status.remarks.iter().enumerate() {
+        line(if number == 0 { "Remarks" } else { "" }, remark);
+    }
+    match status.role {
+        Role::Balancer => {
+            let (ready, wanted) = (status.vips_ready, status.vips_wanted);
+            line("VIPs", &format!("{ready} of {wanted} in place"));
+            line("BGP", &sessions(&status.bgp));
+        }
+        // It balances and announces nothing.
+        Role::Backend => {}
+    }
     for (number, interface) in status.interfaces.iter().enumerate() {
         let reason = interface
             .reason
@@ -84,4 +84,67 @@ fn render(status: &Status, wide: bool) -> String {
         text.push_str(&table.render(""));
     }
     text
+}
+
+fn sessions(bgp: &Bgp) -> String {
+    format!(
+        "{} of {} sessions established, {} prefixes",
+        bgp.established, bgp.peers, bgp.prefixes
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use agent_api::Ipam;
+
+    use super::*;
+
+    #[test]
+    fn a_balancer_shows_its_vips_and_remarks() {
+        let text = render(&status(Role::Balancer), false);
+
+        assert_eq!(
+            text,
+            "Node          edge1 (balancer)\n\
+             Agent         0.1.0, up 41s\n\
+             Ready         no\n\
+             Problems      interface tor2 does not exist\n\
+             Remarks       CiliumBGPAdvertisement/a: accepted, but not acted upon: x\n\
+             \u{20}             CiliumBGPAdvertisement/b: accepted, but not acted upon: y\n\
+             VIPs          2 of 3 in place\n\
+             BGP           0 of 0 sessions established, 0 prefixes\n"
+        );
+    }
+
+    #[test]
+    fn a_backend_has_neither_vips_in_place_nor_sessions() {
+        let text = render(&status(Role::Backend), false);
+
+        assert!(!text.contains("VIPs") && !text.contains("BGP  "), "{text}");
+    }
+
+    fn status(role: Role) -> Status {
+        let remark = |name, field| {
+            format!("CiliumBGPAdvertisement/{name}: accepted, but not acted upon: {field}")
+        };
+        Status {
+            node: "edge1".parse().unwrap(),
+            version: "0.1.0".into(),
+            role,
+            uptime_secs: 41,
+            ready: false,
+            problems: vec!["interface tor2 does not exist".into()],
+            remarks: vec![remark("a", "x"), remark("b", "y")],
+            objects: vec![],
+            refused: vec![],
+            interfaces: vec![],
+            bgp: Bgp::default(),
+            ipam: Ipam::default(),
+            alarms: vec![],
+            vips_ready: 2,
+            vips_wanted: 3,
+            stores: 0,
+            drained: vec![],
+        }
+    }
 }

@@ -12,7 +12,7 @@ use api::annotations::{HealthCheck, Probe, WhenEmpty};
 use api::{AddressType, Endpoint, EndpointSlice, Service, ServicePort};
 use types::{BackendAddr, Family, Vip};
 use xdp_l4lb_core::desired::{
-    self as l4lb, Backend, BackendState, Check, CheckKind, ServiceKey, TableSize,
+    self as l4lb, Backend, BackendState, Check, CheckKind, PrimeSize, ServiceKey, TableSize,
 };
 
 use super::Drained;
@@ -108,9 +108,11 @@ impl Placed {
                 WhenEmpty::Withdraw => l4lb::WhenEmpty::Withdraw,
                 WhenEmpty::Refuse => l4lb::WhenEmpty::Refuse,
             },
-            table_size: TableSize::Auto,
+            table_size: settings
+                .maglev_table_size
+                .map_or(TableSize::Auto, table_size),
+            unhealthy_grace: settings.quarantine,
             check: settings.health_check.as_ref().map(check),
-            ..l4lb::Service::default()
         };
         self.services.insert(key, placed);
     }
@@ -169,16 +171,18 @@ impl<'o> Pool<'o> {
         endpoint: &Endpoint,
         port: u16,
     ) -> Option<(BackendAddr, Backend)> {
-        let state = match (endpoint.terminating, endpoint.serving, endpoint.ready) {
-            (false, _, true) => BackendState::Active,
-            (true, true, _) => BackendState::Draining,
-            (false, _, false) | (true, false, _) => return None,
+        let (state, weight) = match (endpoint.terminating, endpoint.serving, endpoint.ready) {
+            (false, _, true) => (BackendState::Active, slice.weight),
+            (true, true, _) => (BackendState::Draining, slice.weight),
+            // Its flows stay until it is removed; new ones it could not answer, not even as the last.
+            (true, false, _) => (BackendState::Draining, 0),
+            (false, _, false) => return None,
         };
         // The other addresses of an endpoint lead to the same place.
         let addr = *endpoint.addresses.first()?;
         let drained = [None, Some(port)].map(|port| Drained { addr, port });
         let is_drained = drained.iter().any(|drained| self.drained.contains(drained));
-        let weight = if is_drained { 0 } else { slice.weight };
+        let weight = if is_drained { 0 } else { weight };
         Some((BackendAddr { addr, port }, Backend { weight, state }))
     }
 }
@@ -190,6 +194,11 @@ fn port_key(port: &ServicePort, suffix: &str) -> String {
     } else {
         format!("{}{suffix}", port.name)
     }
+}
+
+/// The sizes that `api` lets through are the planner's.
+fn table_size(slots: u32) -> TableSize {
+    PrimeSize::try_from(slots).map_or(TableSize::Auto, TableSize::Fixed)
 }
 
 fn check(check: &HealthCheck) -> Check {

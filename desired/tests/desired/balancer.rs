@@ -6,7 +6,7 @@ use api::Kind;
 use desired::{Drained, Inputs};
 use serde_json::{Value, json};
 use types::ObjectName;
-use xdp_l4lb_core::desired::{BackendState, CheckKind, Service, WhenEmpty};
+use xdp_l4lb_core::desired::{BackendState, CheckKind, PrimeSize, Service, TableSize, WhenEmpty};
 
 use crate::manifests::{named_service, service, slice};
 use crate::world::World;
@@ -53,7 +53,7 @@ fn with_slices_of_both_families_each_family_has_its_own_backends() {
 }
 
 #[test]
-fn endpoints_take_new_flows_when_ready_and_keep_old_ones_while_they_serve() {
+fn endpoints_take_new_flows_when_ready_and_keep_old_ones_until_they_are_removed() {
     let world = World::with([
         service(json!({}), &["192.0.2.1"]),
         slice(
@@ -77,17 +77,20 @@ fn endpoints_take_new_flows_when_ready_and_keep_old_ones_while_they_serve() {
 
     let service = only(&world);
 
-    let states: Vec<_> = service
+    let found: Vec<_> = service
         .backends
-        .values()
-        .map(|backend| backend.state)
+        .iter()
+        .map(|(addr, backend)| (addr.to_string(), backend.state, backend.weight))
         .collect();
-    assert_eq!(states, [BackendState::Active, BackendState::Draining]);
-    assert!(
-        service
-            .backends
-            .values()
-            .all(|backend| backend.weight == 100)
+    let expected = [
+        ("10.1.0.1:80", BackendState::Active, 100),
+        ("10.1.0.2:80", BackendState::Draining, 100),
+        // Without weight it takes no new flows even where it is the last.
+        ("10.1.0.4:80", BackendState::Draining, 0),
+    ];
+    assert_eq!(
+        found,
+        expected.map(|(addr, state, weight)| (addr.to_owned(), state, weight))
     );
 }
 
@@ -194,6 +197,7 @@ fn annotations_become_settings_of_the_balancer() {
     checked["metadata"]["annotations"] = json!({
         "sluicegate.io/health-check": "http", "sluicegate.io/health-check-path": "/up",
         "sluicegate.io/when-empty": "refuse", "sluicegate.io/idle-timeout": "5m",
+        "sluicegate.io/quarantine": "1m", "sluicegate.io/maglev-table-size": "509",
     });
     let world = World::with([checked]);
 
@@ -210,6 +214,16 @@ fn annotations_become_settings_of_the_balancer() {
     );
     assert_eq!(service.when_empty, WhenEmpty::Refuse);
     assert_eq!(service.idle, Duration::from_secs(300));
+    assert_eq!(service.unhealthy_grace, Duration::from_secs(60));
+    let size = PrimeSize::try_from(509).unwrap();
+    assert_eq!(service.table_size, TableSize::Fixed(size));
+}
+
+#[test]
+fn the_table_sizes_of_annotations_are_the_planners() {
+    let sizes = api::annotations::MAGLEV_TABLE_SIZES.map(|(_, slots)| slots);
+
+    assert_eq!(sizes, PrimeSize::ALL);
 }
 
 #[test]

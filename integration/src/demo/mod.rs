@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::daemons::Agent;
-use crate::lab::{Host, Lab};
+use crate::lab::{Host, Lab, built_program};
 use crate::topology::Edge;
 use crate::traffic::{Server, Transfer};
 use crate::{Patience, until};
@@ -65,6 +65,8 @@ impl Demo {
     /// The commands to play with a lab that was left up.
     #[must_use]
     pub fn commands(&self) -> Vec<String> {
+        let sluice = built_program("sluice").unwrap_or_else(|_| "sluice".into());
+        let sluice = sluice.display();
         let socket = |host: &Host| host.folder().join("agent.sock").display().to_string();
         let mut commands: Vec<String> = self
             .edges
@@ -72,7 +74,7 @@ impl Demo {
             .flat_map(|agent| {
                 let socket = socket(agent.host());
                 ["status", "service list", "lb list", "bgp peers"]
-                    .map(|what| format!("sluice --socket {socket} {what}"))
+                    .map(|what| format!("{sluice} --socket {socket} {what}"))
             })
             .collect();
         for vip in self.vips {

@@ -95,6 +95,7 @@ pub enum BackendState {
     /// Takes new flows.
     Active,
     /// Keeps its flows; takes new ones only when no backend is active (terminating, but serving).
+    /// With weight zero it takes none (terminating, and not serving any more).
     Draining,
 }
 
@@ -103,7 +104,8 @@ pub enum BackendState {
 pub enum WhenEmpty {
     /// The VIP is not ready, so nobody announces it from here.
     Withdraw,
-    /// The VIP stays announced, and its packets are counted drops.
+    /// The VIP stays announced, and its packets are dropped and answered with ICMP "port
+    /// unreachable" (RFC 792, RFC 4443), as far as the rate limit allows.
     Refuse,
 }
 

@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bpf_user::AttachMode;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use xdp_l4lb_core::ServiceStatus;
@@ -41,6 +42,8 @@ pub struct BalancerConfig {
     pub bpffs: PathBuf,
     /// Where clients' packets arrive.
     pub interfaces: Vec<String>,
+    /// In the driver, in the stack, or in the driver where it can.
+    pub attach_mode: AttachMode,
     /// How large the tables are.
     pub sizes: Sizes,
     /// What holds for all packets.

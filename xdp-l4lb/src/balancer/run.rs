@@ -86,7 +86,7 @@ impl Runner {
             flow_seed: kernel.flow_seed,
             maglev_seed: config.maglev_seed,
         };
-        let links = Links::new(config.interfaces.iter().cloned());
+        let links = Links::new(config.interfaces.iter().cloned(), config.attach_mode);
         let first = State {
             interfaces: links.states().clone(),
             program: tables.program().id(),

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bpf_user::AttachMode;
 use xdp_l4lb_core::Step;
 
 use super::run::Runner;
@@ -194,7 +195,7 @@ impl Runner {
     }
 
     pub(super) async fn take_off(&mut self) {
-        self.links = Links::new([]);
+        self.links = Links::new([], AttachMode::Auto);
         self.frontends.clear();
         self.synced = true;
         let outcome = self.links.detach_others(self.tables.pins());

@@ -54,7 +54,8 @@ const NO_SERVICE: ServiceRecord = ServiceRecord {
 const NO_BACKEND: BackendRecord = BackendRecord {
     addr: [0; 16],
     mode: 0,
-    pad: 0,
+    port: [0; 2],
+    pad: [0; 2],
     next_hop: 0,
     reserved: [0; 4],
 };

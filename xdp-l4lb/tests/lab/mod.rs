@@ -6,11 +6,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::num::NonZeroU8;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use bpf_user::{Interface, MapKind, MapSpec, Object, PinDir, Program, Table};
+use bpf_user::{AttachMode, Interface, MapKind, MapSpec, Object, PinDir, Program, Table};
+use nix::sys::socket::sockopt::ReceiveTimeout;
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, setsockopt, socket,
+};
+use nix::sys::time::{TimeVal, TimeValLike as _};
 use tokio::runtime::Runtime;
 use types::{BackendAddr, ObjectName, Vip};
 use xdp_l4lb::{
@@ -31,7 +37,7 @@ pub(crate) const EDGE: &str = "edge";
 pub(crate) const UPLINK: &str = "uplink";
 
 /// How long a test waits for something that should come at once.
-const LIMIT: Duration = Duration::from_secs(15);
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// The namespaces of one test.
 pub(crate) struct Lab<'s> {
@@ -103,6 +109,7 @@ impl Lab<'_> {
         let config = BalancerConfig {
             bpffs: self.bpffs().to_owned(),
             interfaces: interfaces.iter().map(|name| (*name).to_owned()).collect(),
+            attach_mode: AttachMode::Auto,
             sizes: sizes(),
             outer: outer(),
             maglev_seed: 0,
@@ -153,6 +160,30 @@ impl Lab<'_> {
         client
     }
 
+    /// A host at 10.2.0.2, behind an interface without a program, and a capture of what it gets.
+    pub(crate) fn add_listener(&self) -> (Peer, OwnedFd) {
+        let beyond = self.sandbox.peer();
+        let pair = "link add second type veth peer name beyond netns";
+        self.sandbox.ip(&format!("{pair} {}", beyond.tid()));
+        // A veth takes redirected frames only where its other end polls, which GRO makes it do.
+        // It has to be on before either end is up.
+        beyond.run(|| output("ethtool -K beyond gro on"));
+        self.sandbox.ip("link set second up");
+        beyond.ip("link set beyond up");
+        self.sandbox.ip("addr add 10.2.0.1/24 dev second");
+        beyond.ip("addr add 10.2.0.2/24 dev beyond");
+        let capture = beyond.run(|| {
+            let flags = SockFlag::SOCK_CLOEXEC;
+            let all = SockProtocol::EthAll;
+            let socket = socket(AddressFamily::Packet, SockType::Raw, flags, all);
+            let socket = socket.expect("a packet socket");
+            let limit = TimeVal::seconds(LIMIT.as_secs().cast_signed());
+            setsockopt(&socket, ReceiveTimeout, &limit).expect("a limit");
+            socket
+        });
+        (beyond, capture)
+    }
+
     /// Makes the host behind the edge a real server for one connection to a VIP.
     pub(crate) fn serve(&self, vip: &'static str, balancer: &'static str) -> &Peer {
         let bpffs = self.folder("backend");
@@ -186,12 +217,18 @@ impl Lab<'_> {
         };
         let pins = PinDir::at(&self.folder("theirs"), 1).expect("a bpffs");
         let program = bpf_user::load(&object, name, &pins).expect("it loads");
-        bpf_user::attach(&pins, &program, &self::interface(interface)).expect("it attaches");
+        bpf_user::attach(
+            &pins,
+            &program,
+            &self::interface(interface),
+            AttachMode::Auto,
+        )
+        .expect("it attaches");
         program
     }
 
     /// A folder of its own in the bpffs.
-    fn folder(&self, name: &str) -> std::path::PathBuf {
+    pub(crate) fn folder(&self, name: &str) -> std::path::PathBuf {
         let folder = self.bpffs().join(name);
         std::fs::create_dir_all(&folder).expect("a folder");
         folder
@@ -292,6 +329,19 @@ fn runtime() -> Runtime {
         .expect("a runtime")
 }
 
+/// The first captured frame with an IPv4 packet of this protocol.
+pub(crate) fn captured(capture: &OwnedFd, proto: u8) -> Vec<u8> {
+    let mut frame = vec![0; 4096];
+    loop {
+        let len = recv(capture.as_raw_fd(), &mut frame, MsgFlags::empty());
+        let len = len.expect("a frame in time");
+        if len >= 34 && frame[12..14] == [8, 0] && frame[23] == proto {
+            frame.truncate(len);
+            return frame;
+        }
+    }
+}
+
 /// What a shell command prints, in this thread's namespaces.
 pub(crate) fn output(command: &str) -> String {
     let output = Command::new("sh").args(["-c", command]).output();
@@ -300,7 +350,12 @@ pub(crate) fn output(command: &str) -> String {
 
 /// An interface's own address in a peer.
 pub(crate) fn mac_of(peer: &Peer, interface: &'static str) -> [u8; 6] {
-    let shown = peer.run(move || output(&format!("ip -o link show {interface}")));
+    peer.run(move || mac_here(interface))
+}
+
+/// An interface's own address in this thread's namespace.
+pub(crate) fn mac_here(interface: &str) -> [u8; 6] {
+    let shown = output(&format!("ip -o link show {interface}"));
     let (_, rest) = shown.split_once("link/ether ").expect("an Ethernet link");
     let octets = rest.split([' ', ':']).take(6);
     let octets: Vec<u8> = octets

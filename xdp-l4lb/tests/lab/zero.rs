@@ -44,7 +44,8 @@ impl Lab<'_> {
             .expect("the flows of version 0")
             .put(flow, &[3u32, 77])
             .expect("room for a flow");
-        bpf_user::attach(&pins, &program, &edge()).expect("version 0 attaches");
+        bpf_user::attach(&pins, &program, &edge(), bpf_user::AttachMode::Auto)
+            .expect("version 0 attaches");
     }
 }
 
@@ -70,7 +71,8 @@ fn backend(text: &str) -> BackendRecord {
     BackendRecord {
         addr: mapped(addr(text)),
         mode: BackendMode::new(BACKEND_LIVE, 0, 1500).word(),
-        pad: 0,
+        port: [0; 2],
+        pad: [0; 2],
         next_hop: 0,
         reserved: [0; 4],
     }

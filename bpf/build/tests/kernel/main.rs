@@ -11,4 +11,12 @@
 mod support;
 
 #[cfg(test)]
+#[path = "../../../user/tests/guest/mod.rs"]
+mod guest;
+
+#[cfg(test)]
+mod frags;
+#[cfg(test)]
+mod kernels;
+#[cfg(test)]
 mod programs;

@@ -19,7 +19,10 @@ use xdp_l4lb_common::layout::{
 use xdp_l4lb_common::{Frame, Verdict, decide};
 
 /// Test runs come from the loopback interface.
-const INGRESS: u32 = 1;
+pub(crate) const INGRESS: u32 = 1;
+
+/// Longer than any frame that comes back.
+const LONGEST: usize = 16 << 10;
 
 #[test]
 fn the_balancer_decides_as_it_does_on_the_host() {
@@ -235,14 +238,14 @@ fn side_effect(verdict: &Decap, frame: &[u8]) -> (Action, Vec<u8>, u32) {
 }
 
 /// A program in the kernel, with its tables.
-struct Kernel {
+pub(crate) struct Kernel {
     bpf: Ebpf,
     program: &'static str,
 }
 
 impl Kernel {
     /// `None` where that cannot be tried.
-    fn load(program: &'static str) -> Option<Self> {
+    pub(crate) fn load(program: &'static str) -> Option<Self> {
         let object = bpf_build::object("xdp-l4lb");
         let loaded = std::fs::read(&object)
             .map_err(|error| {
@@ -272,7 +275,7 @@ impl Kernel {
         Some(Self { bpf, program })
     }
 
-    fn fill(&mut self, tables: &Tables) {
+    pub(crate) fn fill(&mut self, tables: &Tables) {
         let Tables {
             config,
             buckets,
@@ -310,14 +313,14 @@ impl Kernel {
         }
     }
 
-    fn run(&mut self, frame: &[u8]) -> (u32, Vec<u8>) {
+    pub(crate) fn run(&mut self, frame: &[u8]) -> (u32, Vec<u8>) {
         let xdp: &mut Xdp = self
             .bpf
             .program_mut(self.program)
             .unwrap()
             .try_into()
             .unwrap();
-        let mut out = vec![0; 4096];
+        let mut out = vec![0; LONGEST];
         let mut options = TestRunOptions::new();
         options.data_in = Some(frame);
         options.data_out = Some(&mut out);

@@ -13,4 +13,4 @@ pub(crate) use bpf::{
 pub use layout::Pod;
 pub(crate) use layout::{as_bytes, from_bytes};
 pub(crate) use mmap::SharedWords;
-pub(crate) use probe::{Insn, load_probe, raise_memlock};
+pub(crate) use probe::{Insn, contains, load_probe, raise_memlock};

@@ -67,3 +67,17 @@ pub(crate) fn raise_memlock() -> io::Result<()> {
         Err(io::Error::last_os_error())
     }
 }
+
+/// Whether `needle` is somewhere in `bytes`: the kernel's types are megabytes, libc is fast.
+pub(crate) fn contains(bytes: &[u8], needle: &[u8]) -> bool {
+    // SAFETY: both lengths are those of the slices they go with, which outlive the call.
+    let found = unsafe {
+        libc::memmem(
+            bytes.as_ptr().cast(),
+            bytes.len(),
+            needle.as_ptr().cast(),
+            needle.len(),
+        )
+    };
+    !found.is_null()
+}

@@ -88,13 +88,18 @@ impl Sandbox {
     /// A veth pair: `name` here, `peer_name` in the peer's namespace; both are up.
     pub(crate) fn veth(&self, name: &str, peer: &Peer, peer_name: &str) {
         self.ip(&format!("link add {name} type veth peer name {peer_name}"));
-        self.ip(&format!("link set {peer_name} netns {}", peer.tid));
+        self.ip(&format!("link set {peer_name} netns {}", peer.tid()));
         self.ip(&format!("link set {name} up"));
         peer.ip(&format!("link set {peer_name} up"));
     }
 }
 
 impl Peer {
+    /// The thread whose namespace it is.
+    pub(crate) const fn tid(&self) -> i32 {
+        self.tid
+    }
+
     /// Does something in the peer's namespace and waits for the result.
     pub(crate) fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         let (done, result) = mpsc::channel();

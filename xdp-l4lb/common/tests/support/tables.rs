@@ -131,7 +131,8 @@ fn backend(addr: [u8; 16], mode: BackendMode, hop: NextHop) -> BackendRecord {
     BackendRecord {
         addr,
         mode: mode.word(),
-        pad: 0,
+        port: [0; 2],
+        pad: [0; 2],
         next_hop: hop.word(),
         reserved: [0; 4],
     }

@@ -123,9 +123,10 @@ impl Planner {
         let record = BackendRecord {
             addr: mapped(backend.addr),
             mode: mode_of(reach.way).word(),
-            pad: 0,
+            port: backend.port.to_be_bytes(),
+            pad: [0; 2],
             next_hop: reach.way.map_or(0, |way| way.next_hop.word()),
-            reserved: [backend.port.into(), 0, 0, 0],
+            reserved: [0; 4],
         };
         out.push(Step::WriteBackend { id, record });
         let table = None;
@@ -171,7 +172,8 @@ impl Planner {
         let record = BackendRecord {
             addr: [0; 16],
             mode: 0,
-            pad: 0,
+            port: [0; 2],
+            pad: [0; 2],
             next_hop: NextHop::NONE.word(),
             reserved: [0; 4],
         };

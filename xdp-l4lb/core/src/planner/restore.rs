@@ -307,9 +307,8 @@ fn read_members(table: &mut Table, words: &[Slot], kernel: &impl Readback) {
 
 /// The identity that [`Planner::enlist`] left in a record.
 fn backend_of(record: &BackendRecord) -> BackendAddr {
-    let [port, ..] = record.reserved;
     BackendAddr {
         addr: Ipv6Addr::from(record.addr).to_canonical(),
-        port: u16::try_from(port).unwrap_or(0),
+        port: u16::from_be_bytes(record.port),
     }
 }

@@ -59,7 +59,8 @@ impl Kernel {
         let blank = BackendRecord {
             addr: [0; 16],
             mode: 0,
-            pad: 0,
+            port: [0; 2],
+            pad: [0; 2],
             next_hop: 0,
             reserved: [0; 4],
         };
