@@ -19,5 +19,5 @@ pub mod topology;
 pub mod traffic;
 mod wait;
 
-pub use programs::Intruder;
+pub use programs::Passing;
 pub use wait::{Patience, until};

@@ -13,16 +13,16 @@ pub(crate) static PROGRAMS: Result<&[u8], &str> = include!(concat!(env!("OUT_DIR
 /// A program that lets every packet pass.
 const EMPTY: &str = "bench_empty";
 
-/// An XDP program of somebody else on an interface; dropping it takes it off.
-pub struct Intruder {
+/// An XDP program on an interface that lets every packet pass; dropping it takes it off.
+pub struct Passing {
     _programs: Ebpf,
 }
 
-impl Intruder {
+impl Passing {
     /// The name that the kernel has for it.
     pub const NAME: &str = EMPTY;
 
-    /// Attaches a program that lets every packet pass.
+    /// Attaches the program.
     ///
     /// # Errors
     /// If the kernel refuses, or the build has no kernel programs.

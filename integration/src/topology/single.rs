@@ -14,6 +14,7 @@ use std::cell::RefCell;
 use anyhow::{Context as _, Result};
 
 use super::manifests::Manifests;
+use crate::Passing;
 use crate::daemons::{Agent, Bird};
 use crate::lab::{Cable, Host, Lab};
 use crate::traffic::Server;
@@ -51,7 +52,7 @@ pub struct Single {
     pub backends: [Host; 2],
     /// What the edge node's agent reads.
     pub manifests: Manifests,
-    wire: RefCell<Option<Cable>>,
+    wire: RefCell<Option<Wire>>,
 }
 
 /// A backend with its server and the agent that takes packets from balancers.
@@ -60,6 +61,14 @@ pub struct RunningBackend {
     pub agent: Agent,
     /// The HTTP server at port 80.
     pub server: Server,
+}
+
+/// What joins the router and the edge node.
+struct Wire {
+    cable: Cable,
+    /// A veth takes frames from XDP_TX at once only where the other end runs a program: where that
+    /// has receive offload alone, they wait for the next frame of another kind.
+    _far_end: Passing,
 }
 
 impl Single {
@@ -96,7 +105,7 @@ impl Single {
     /// # Errors
     /// If they are joined already.
     pub fn plug_wire(&self, lab: &Lab) -> Result<()> {
-        let wire = lab.cable((&self.tor, "edge"), (&self.edge, "tor"))?;
+        let cable = lab.cable((&self.tor, "edge"), (&self.edge, "tor"))?;
         for (host, interface, number) in [(&self.tor, "edge", 1), (&self.edge, "tor", 2)] {
             host.ip(&format!("addr add 10.2.11.{number}/24 dev {interface}"))?;
             host.ip(&format!(
@@ -107,7 +116,11 @@ impl Single {
         self.edge.ip("route add default via 10.2.11.1")?;
         self.edge
             .ip(&format!("-6 route add default via {ROUTER_V6}"))?;
-        self.wire.replace(Some(wire));
+        let far_end = Passing::attach(&self.tor, "edge")?;
+        self.wire.replace(Some(Wire {
+            cable,
+            _far_end: far_end,
+        }));
         Ok(())
     }
 
@@ -116,7 +129,8 @@ impl Single {
     /// # Errors
     /// If it is out already.
     pub fn pull_wire(&self) -> Result<()> {
-        self.wire.take().context("there is no wire")?.pull()
+        let wire = self.wire.take().context("there is no wire")?;
+        wire.cable.pull()
     }
 
     /// Starts BIRD on the router, with one IPv6 session for both families and what `more` adds.

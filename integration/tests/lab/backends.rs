@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use agent_api::BackendState;
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use integration::lab::Lab;
 use integration::topology::manifests::{endpoints, service};
 use integration::topology::single::RunningBackend;
@@ -221,7 +221,7 @@ fn alone(lab: &Lab) -> Result<(Node, SocketAddr, Vec<RunningBackend>)> {
         .map(|vip| vip.parse())
         .collect::<Result<_, _>>()?;
     let backends = node.network.serve(&vips)?;
-    let to = SocketAddr::new(vips[0], 80);
+    let to = SocketAddr::new(vips.first().copied().context("no VIP")?, 80);
     until("the backend answers", PATIENCE, || {
         get_many(&node.network.client, to, 1)
     })?;

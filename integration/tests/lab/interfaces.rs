@@ -1,7 +1,7 @@
 //! The program's interface: taken by another program, gone, and back.
 
 use anyhow::{Context as _, Result, ensure};
-use integration::{Intruder, lab, until};
+use integration::{Passing, lab, until};
 
 use crate::node::{Node, PATIENCE, VIPS, base, web};
 
@@ -16,13 +16,13 @@ fn another_program_on_the_interface_is_named_and_waited_out() {
         let pins = std::path::Path::new("/sys/fs/bpf").join("edge");
         std::fs::remove_dir_all(&pins).context("taking our program off")?;
         std::fs::create_dir_all(&pins)?;
-        let intruder = Intruder::attach(&node.network.edge, "tor")?;
+        let intruder = Passing::attach(&node.network.edge, "tor")?;
         node.network.manifests.put("web.yaml", web())?;
         node.agent.start()?;
 
         mode(&node, "refused")?;
 
-        node.problem(Intruder::NAME)?;
+        node.problem(Passing::NAME)?;
         node.established("tor")?;
         until("the VIPs are wanted", PATIENCE, || {
             let status = node.agent.status()?;
