@@ -17,6 +17,9 @@ const AT_ROOT: [&str; 4] = [
 /// Test names are sentences: at least this many words, joined by underscores.
 const WORDS: usize = 4;
 
+/// Words that begin the names of metrics and of the kernel's functions.
+const OTHERS: [&str; 3] = ["bpf_", "cilium_", "sluicegate_"];
+
 /// Checks every document.
 ///
 /// # Errors
@@ -90,8 +93,7 @@ fn is_sentence(name: &str) -> bool {
     name.chars()
         .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
         && name.split('_').filter(|word| !word.is_empty()).count() >= WORDS
-        && !name.starts_with("cilium_")
-        && !name.starts_with("sluicegate_")
+        && !OTHERS.iter().any(|other| name.starts_with(other))
 }
 
 #[cfg(test)]
