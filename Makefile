@@ -30,7 +30,7 @@ test: build ## every test: unit, property, kernel, real routers, end to end
 	cargo test --quiet --doc --workspace
 	SLUICE_TEST_REQUIRE=1 cargo nextest run --workspace --config-file .config/nextest.toml
 
-bench: build ## measure (BENCH=xdp|bgp|lb|all); tables, and target/bench/AREA.json
+bench: build ## measure (BENCH=agent|bgp|lb|xdp|all); tables, and target/bench/AREA.json
 	@$(TARGET)/release/sluice-bench $(BENCH)
 
 lint: setup ## formatting, clippy, dependencies' direction, names in the documents

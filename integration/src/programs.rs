@@ -45,6 +45,6 @@ impl Passing {
 pub(crate) fn load() -> Result<Ebpf> {
     let object = PROGRAMS.map_err(anyhow::Error::msg)?;
     // The loader reads words, which bytes in a program's image need not be aligned for.
-    let object = object.to_vec();
-    Ebpf::load(&object).context("loading the programs")
+    let aligned = object.to_vec();
+    Ebpf::load(&aligned).context("loading the programs")
 }

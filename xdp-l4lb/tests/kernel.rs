@@ -7,21 +7,19 @@ mod lab;
 mod object;
 #[path = "../../bpf/user/tests/sandbox/mod.rs"]
 mod sandbox;
+mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{TcpListener, UdpSocket};
+use std::net::TcpListener;
 use std::time::Duration;
 
 use guest::Guest;
 use lab::{EDGE, addr, delta, edge, mac_of, output, service, vip};
-use xdp_l4lb::{
-    BackendDesired, BackendRole, DecapCounters, Inspector, LinkState, ProbeError, Tables,
-    Unresolved,
-};
+use xdp_l4lb::{BackendDesired, BackendRole, Inspector, LinkState, ProbeError, Tables, Unresolved};
 use xdp_l4lb_common::hash::filter_place;
 use xdp_l4lb_common::layout::{
-    BACKEND_LIVE, BackendMode, BackendRecord, DecapCounter, FlowKey, FlowState, NextHop,
-    ServiceRecord, Slot, SlotTable, VipEntry, VipKey, VipTable, mapped,
+    BACKEND_LIVE, BackendMode, BackendRecord, FlowKey, FlowState, NextHop, ServiceRecord, Slot,
+    SlotTable, VipEntry, VipKey, VipTable, mapped,
 };
 use xdp_l4lb_core::desired::Service;
 use xdp_l4lb_core::{Readback, SlotStore, Step, Tables as _};
@@ -459,73 +457,6 @@ fn a_backend_takes_packets_for_its_vips_and_tells_nobody_of_them() {
 }
 
 #[test]
-fn a_connection_to_a_vip_is_served_by_the_backend_behind_it() {
-    lab::run(|lab| {
-        let client = lab.add_client();
-        let server = lab.serve("192.0.2.1:8080", "10.0.0.1/32");
-        let balancer = lab.start_on(&[EDGE, lab::UPLINK]);
-        let web = service(&["192.0.2.1:8080/TCP"], &["10.0.0.2:8080"]);
-        lab.block_on(async {
-            balancer.change(delta("web", web)).await.unwrap();
-            lab::until(&balancer, |state| !state.ready.is_empty()).await;
-        });
-
-        let answer = client.run(|| lab::fetch("192.0.2.1:8080"));
-
-        assert_eq!(answer.unwrap(), "served");
-        server.run(|| ());
-        let kernel = Inspector::open(lab.bpffs()).unwrap();
-        let services = kernel.services().unwrap();
-        let traffic: u64 = services.iter().map(|service| service.traffic.packets).sum();
-        assert!(traffic >= 3, "SYN, ACK, FIN: {traffic}");
-        assert_eq!(
-            kernel.backends().unwrap()[0].traffic.packets,
-            traffic,
-            "each packet went to the one backend"
-        );
-        let taken = DecapCounters::read(&lab.folder("backend")).unwrap();
-        let decapsulated = (DecapCounter::Decapsulated, traffic);
-        assert!(taken.others.contains(&decapsulated), "{taken:?}");
-    });
-}
-
-#[test]
-fn a_packet_is_redirected_whole_to_a_backend_behind_another_interface() {
-    lab::run(|lab| {
-        let client = lab.add_client();
-        let (beyond, capture) = lab.add_listener();
-        let stations = [mac_of(&beyond, "beyond"), lab::mac_here("second")];
-        let balancer = lab.start_on(&[lab::UPLINK]);
-        let web = service(&["192.0.2.1:8080/UDP"], &["10.2.0.2:8080"]);
-        lab.block_on(async {
-            balancer.change(delta("web", web)).await.unwrap();
-            lab::until(&balancer, |state| !state.ready.is_empty()).await;
-        });
-        let payload = [0x5a; 1400];
-
-        let port = client.run(move || {
-            let socket = UdpSocket::bind("10.1.0.2:0").unwrap();
-            socket.send_to(&payload, "192.0.2.1:8080").unwrap();
-            socket.local_addr().unwrap().port()
-        });
-
-        let frame = beyond.run(move || lab::captured(&capture, 4));
-        let [outer, inner] = [&frame[14..34], &frame[34..54]];
-        assert_eq!(frame[..12], stations.concat());
-        assert_eq!(frame[12..14], [8, 0]);
-        assert_eq!((outer[9], &outer[16..]), (4, &[10, 2, 0, 2][..]));
-        assert_eq!(outer[12..16], [10, 0, 0, 1], "the balancer's own");
-        assert_eq!((inner[9], &inner[12..16]), (17, &[10, 1, 0, 2][..]));
-        assert_eq!(inner[16..], [192, 0, 2, 1]);
-        assert_eq!(frame[54..56], port.to_be_bytes());
-        assert_eq!(frame[56..58], 8080u16.to_be_bytes());
-        assert_eq!(frame[62..], payload);
-        let backends = Inspector::open(lab.bpffs()).unwrap().backends().unwrap();
-        assert_eq!(backends[0].traffic.packets, 1);
-    });
-}
-
-#[test]
 fn a_balancer_that_is_taken_off_leaves_its_interfaces_alone() {
     lab::run(|lab| {
         let balancer = lab.start();
@@ -613,11 +544,9 @@ fn pass_on(kernel: &str) {
         tools: &["ethtool"],
         only: &[
             "a_backend_takes_packets_for_its_vips_and_tells_nobody_of_them",
-            "a_connection_to_a_vip_is_served_by_the_backend_behind_it",
-            "a_packet_is_redirected_whole_to_a_backend_behind_another_interface",
-            "a_restart_changes_nothing_that_was_right",
+            "traffic::a_connection_to_a_vip_is_served_by_the_backend_behind_it",
+            "traffic::a_packet_is_redirected_whole_to_a_backend_behind_another_interface",
             "an_interface_that_vanishes_and_returns_gets_its_program_back",
-            "every_vip_has_a_blackhole_route_while_it_is_wanted",
             "tables_of_version_0_are_taken_over_with_their_flows",
         ],
         ..Guest::default()

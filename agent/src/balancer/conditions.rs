@@ -1,6 +1,6 @@
 //! What objects' conditions say that a person should know.
 
-use api::condition::{cluster_config, own, peer_config, pool, service};
+use api::condition::{cluster_config, own, peer_config, service};
 use api::{Condition, Kind, Truth};
 
 /// What a condition has to say, if it says that something is not as it was meant.
@@ -9,7 +9,6 @@ pub(super) fn remark(condition: &Condition) -> Option<String> {
         service::IPAM_SATISFIED => Truth::False,
         own::NOT_ENFORCED
         | own::UNUSABLE_BACKENDS
-        | pool::CONFLICT
         | cluster_config::NO_MATCHING_NODE
         | cluster_config::MISSING_PEER_CONFIGS
         | cluster_config::CONFLICTING
@@ -26,17 +25,20 @@ pub(super) fn remark(condition: &Condition) -> Option<String> {
     })
 }
 
-/// The remarks on pools and on objects of BGP, each with the object it is about.
+/// The remarks on objects of BGP, each with the object it is about.
 pub(super) fn remarks(snapshot: &store::Snapshot) -> Vec<String> {
     let mut remarks = Vec::new();
     for (key, object) in &snapshot.objects {
         let concerns = match key.kind {
-            Kind::CiliumLoadBalancerIPPool
-            | Kind::CiliumBGPClusterConfig
+            Kind::CiliumBGPClusterConfig
             | Kind::CiliumBGPPeerConfig
             | Kind::CiliumBGPAdvertisement => true,
-            // A service's are its notes, and the others have none.
-            Kind::Service | Kind::EndpointSlice | Kind::Node | Kind::Secret => false,
+            // A service's are its notes, a pool's are problems, and the others have none.
+            Kind::Service
+            | Kind::CiliumLoadBalancerIPPool
+            | Kind::EndpointSlice
+            | Kind::Node
+            | Kind::Secret => false,
         };
         let found = object.conditions().iter().filter(|_| concerns);
         remarks.extend(
@@ -50,6 +52,8 @@ pub(super) fn remarks(snapshot: &store::Snapshot) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use api::condition::pool;
+
     use super::*;
 
     #[test]
@@ -100,7 +104,6 @@ mod tests {
                 Some("a"),
             ),
             (cluster_config::CONFLICTING, Truth::True, "b", Some("b")),
-            (pool::CONFLICT, Truth::False, "", None),
             (pool::IPS_USED, Truth::Unknown, "3", None),
             ("example.org/Other", Truth::True, "whatever", None),
         ] {

@@ -33,6 +33,8 @@ pub struct Bench {
     pub vary_base: u32,
     /// What stands for "the program under test did not run".
     pub absent: u32,
+    /// Changed by an atomic operation, which waits for every store before it.
+    pub fence: u64,
     /// The frame's first bytes.
     pub frame: [u8; FRAME],
 }
@@ -41,7 +43,7 @@ pub struct Bench {
 #[expect(unsafe_code, reason = "a layout is declared beside its type")]
 unsafe impl Layout for Bench {}
 
-const _: () = assert!(size_of::<Bench>() == 8 * 14 + 16 + FRAME);
+const _: () = assert!(size_of::<Bench>() == 8 * 15 + 16 + FRAME);
 
 impl Default for Bench {
     fn default() -> Self {
@@ -57,6 +59,7 @@ impl Default for Bench {
             vary_count: 0,
             vary_base: 0,
             absent: 7,
+            fence: 0,
             frame: [0; FRAME],
         }
     }

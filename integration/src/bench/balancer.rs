@@ -140,9 +140,9 @@ fn backend(vip: IpAddr, number: u32) -> BackendAddr {
     BackendAddr { addr, port: 80 }
 }
 
-/// How long a call takes, in milliseconds.
-pub(super) fn millis(work: impl FnOnce() -> Result<()>) -> Result<f64> {
+/// How long a call takes, in microseconds.
+pub(super) fn micros(work: impl FnOnce() -> Result<()>) -> Result<f64> {
     let started = Instant::now();
     work()?;
-    Ok(Duration::as_secs_f64(&started.elapsed()) * 1e3)
+    Ok(Duration::as_secs_f64(&started.elapsed()) * 1e6)
 }

@@ -10,6 +10,9 @@ pub(super) const SOURCE_V4: u32 = 26;
 /// Where a frame's IPv4 destination address begins.
 pub(super) const TARGET_V4: u32 = 30;
 
+/// Bytes behind the headers: enough that all headers are among those that are put back.
+const PAYLOAD: usize = 46;
+
 const ACK: u8 = 0x10;
 const SYN: u8 = 0x02;
 
@@ -66,7 +69,7 @@ const fn protocol(transport: Transport) -> u8 {
     }
 }
 
-/// From port 40000 to port 80, with a few bytes behind.
+/// From port 40000 to port 80, with [`PAYLOAD`] bytes behind.
 fn above(transport: Transport) -> Vec<u8> {
     let ports = [0x9c, 0x40, 0, 80];
     let mut bytes = ports.to_vec();
@@ -79,9 +82,9 @@ fn above(transport: Transport) -> Vec<u8> {
             };
             bytes.extend([0, 0, 0, 1, 0, 0, 0, 1, 0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
         }
-        Transport::Udp => bytes.extend([0, 26, 0, 0]),
+        Transport::Udp => bytes.extend([0, 54, 0, 0]),
     }
-    bytes.resize(bytes.len() + 18, 0);
+    bytes.resize(bytes.len() + PAYLOAD, 0);
     bytes
 }
 
@@ -106,6 +109,6 @@ mod tests {
         let frame = v4([10, 0, 0, 1].into(), [10, 0, 0, 2].into(), Transport::Ack);
 
         assert_eq!(checksum(&frame[14..34]), 0);
-        assert_eq!(frame.len(), 14 + 20 + 20 + 18);
+        assert_eq!(frame.len(), 14 + 20 + 20 + PAYLOAD);
     }
 }

@@ -1,26 +1,33 @@
 //! Measurements: every figure beside a floor or a peer that was measured in the same run.
 
+mod agent;
 mod balancer;
+mod bgp;
+mod cpu;
 mod frames;
 mod lb;
 mod meter;
+mod peer;
 mod report;
+mod routes;
 mod sys;
 mod xdp;
 
 use anyhow::{Result, bail};
 
+use crate::lab::Lab;
+
 pub use meter::{Flow, Meter};
 pub use report::{Case, Report, Summary};
 
 /// The areas, in the order they run.
-pub const AREAS: [&str; 2] = ["lb", "xdp"];
+pub const AREAS: [&str; 4] = ["agent", "bgp", "lb", "xdp"];
 
-/// Runs the benchmarks of one area, or of `all`.
+/// Runs the benchmarks of one area, or of `all`, in a lab of their own.
 ///
 /// # Errors
 /// If there is no such area, or a program cannot be loaded.
-pub fn run(area: &str) -> Result<()> {
+pub fn run(lab: &Lab, area: &str) -> Result<()> {
     if area != "all" && !AREAS.contains(&area) {
         bail!(
             "there is no area \"{area}\": expected all or one of {}",
@@ -28,11 +35,17 @@ pub fn run(area: &str) -> Result<()> {
         );
     }
     let wanted = |name: &str| area == "all" || area == name;
+    if wanted("agent") {
+        agent::run(lab)?;
+    }
+    if wanted("bgp") {
+        bgp::run()?;
+    }
     if wanted("lb") {
         lb::run()?;
     }
     if wanted("xdp") {
-        xdp::run()?;
+        cpu::alone(xdp::run)?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ mod backends;
 mod bad_manifests;
 mod command_line;
 mod demo;
+mod examples;
 mod icmp;
 mod interfaces;
 mod network;

@@ -335,9 +335,9 @@ pub(crate) fn captured(capture: &OwnedFd, proto: u8) -> Vec<u8> {
     loop {
         let len = recv(capture.as_raw_fd(), &mut frame, MsgFlags::empty());
         let len = len.expect("a frame in time");
-        if len >= 34 && frame[12..14] == [8, 0] && frame[23] == proto {
-            frame.truncate(len);
-            return frame;
+        let read = frame.get(..len).expect("no longer than there was room");
+        if read.get(12..14) == Some(&[8, 0]) && read.get(23) == Some(&proto) {
+            return read.to_vec();
         }
     }
 }

@@ -90,7 +90,8 @@ impl Guest<'_> {
 
 /// The tool, unless it is not there or not wanted.
 fn tool() -> Option<PathBuf> {
-    let path = env::var_os("SLUICE_KERNEL_RUN").map_or_else(|| root().join(TOOL), PathBuf::from);
+    let path = env::var_os("SLUICE_KERNEL_RUN").unwrap_or_else(|| TOOL.into());
+    let path = root().join(path);
     path.is_file().then_some(path)
 }
 
