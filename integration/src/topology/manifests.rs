@@ -94,8 +94,8 @@ spec:
     text
 }
 
-/// A peer configuration: short timers, graceful restart, both families; `more` are lines of its
-/// `spec`, indented by two.
+/// A peer configuration: a hold time that a busy machine keeps, graceful restart, both families;
+/// `more` are lines of its `spec`, indented by two.
 #[must_use]
 pub fn peer_config(name: &str, more: &str) -> String {
     format!(
@@ -105,7 +105,7 @@ apiVersion: cilium.io/v2
 kind: CiliumBGPPeerConfig
 metadata: {{name: {name}}}
 spec:
-  timers: {{connectRetryTimeSeconds: 1, holdTimeSeconds: 3, keepAliveTimeSeconds: 1}}
+  timers: {{connectRetryTimeSeconds: 1, holdTimeSeconds: 9, keepAliveTimeSeconds: 3}}
   gracefulRestart: {{enabled: true, restartTimeSeconds: 30}}
   families:
     - {{afi: ipv4, safi: unicast, advertisements: {{matchLabels: {{advertise: bgp}}}}}}

@@ -147,7 +147,7 @@ protocol direct {{ ipv4; ipv6; }}
 protocol kernel {{ ipv4 {{ import none; export where source = RTS_BGP; }}; }}
 protocol kernel {{ ipv6 {{ import none; export where source = RTS_BGP; }}; }}
 template bgp tor {{
-  hold time 3; keepalive time 1; connect delay time 1; connect retry time 1;
+  hold time 9; keepalive time 3; connect delay time 1; connect retry time 1;
   error wait time 1, 2; strict bind on;
   ipv4 {{ import all; export none; extended next hop on; }};
   ipv6 {{ import all; export none; }};

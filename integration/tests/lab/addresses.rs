@@ -8,6 +8,7 @@ use integration::daemons::Agent;
 use integration::lab::Lab;
 use integration::topology::manifests::{instance, peer_config, pool, service};
 use integration::{lab, until};
+use serde_json::Value;
 
 use crate::node::{Node, PATIENCE, ROUTER};
 
@@ -135,8 +136,7 @@ fn exported_allocations_give_a_fresh_node_the_same_addresses() {
         let export = node.agent.sluice("lb-ipam export")?;
         node.agent.kill()?;
         for name in ["first", "second"] {
-            let request = exported(&export, name)?;
-            let manifest = single(name).replace("  annotations:\n", &request);
+            let manifest = asking(name, &exported(&export, name)?);
             node.network
                 .manifests
                 .put(&format!("{name}.yaml"), manifest)?;
@@ -225,14 +225,17 @@ fn asking(name: &str, address: &str) -> String {
     )
 }
 
-/// The annotations of one service in an export.
+/// The addresses that an export asks for on behalf of one service.
 fn exported(export: &str, name: &str) -> Result<String> {
-    let own = export
-        .split("---\n")
-        .find(|document| document.contains(&format!("name: \"{name}\"\n")))
-        .with_context(|| format!("{name} is not exported:\n{export}"))?;
-    let at = own.find("  annotations:\n").context("no annotations")?;
-    Ok(own[at..].to_owned())
+    let documents = store::yaml::parse(export.as_bytes())?;
+    let values = documents.iter().map(store::yaml::Document::value);
+    let mut own = values.filter(|value| value.pointer("/metadata/name") == Some(&name.into()));
+    let own = own
+        .next()
+        .with_context(|| format!("{name} is not in: {export}"))?;
+    let asked = own.pointer("/metadata/annotations/lbipam.cilium.io~1ips");
+    let asked = asked.and_then(Value::as_str);
+    Ok(asked.context("no addresses are asked for")?.to_owned())
 }
 
 /// The one database of an agent.

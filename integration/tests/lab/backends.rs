@@ -108,10 +108,10 @@ fn a_service_without_backends_is_withdrawn() {
     });
 }
 
-/// A service that is to refuse when it is empty stays announced, and its clients are refused at
-/// once instead of waiting.
+/// A service that is to refuse when it is empty stays announced, and its clients are refused
+/// instead of left to wait.
 #[test]
-fn an_empty_service_that_is_to_refuse_stays_announced_and_refuses_at_once() {
+fn an_empty_service_that_is_to_refuse_stays_announced_and_refuses() {
     lab::run_programs(|lab| {
         let refusing = service("web", "    sluicegate.io/when-empty: refuse\n");
         let full = refusing.clone()
@@ -124,6 +124,11 @@ fn an_empty_service_that_is_to_refuse_stays_announced_and_refuses_at_once() {
 
         node.network.manifests.put("web.yaml", refusing)?;
 
+        until("the service is empty", PATIENCE, || {
+            let backends = node.service("web")?.backends;
+            ensure!(backends.is_empty(), "{backends:?}");
+            Ok(())
+        })?;
         for vip in VIPS {
             let to = SocketAddr::new(vip.parse()?, 80);
             until("a client is refused", PATIENCE, || refused(&node, to))?;
@@ -198,10 +203,12 @@ fn state_of_backend2(node: &Node, wanted: Option<BackendState>) -> Result<()> {
     })
 }
 
-/// Whether a connection is refused within a fraction of the time that SYNs are repeated in.
+/// Whether a connection is refused by the answer to its second SYN at the latest, a second after the
+/// first: that one's comes before the client's kernel has let go of the socket, as no wire here takes
+/// any time, and only counts where that is otherwise.
 fn refused(node: &Node, to: SocketAddr) -> Result<()> {
     let started = Instant::now();
-    let limit = Duration::from_millis(500);
+    let limit = Duration::from_millis(2500);
     let outcome = node
         .network
         .client
