@@ -159,6 +159,32 @@ fn the_last_backend_goes_on_while_it_terminates() {
     });
 }
 
+/// The last backend of a service keeps its transfer while it is drained, gets no new connections, and
+/// the route stays for the transfer's sake; undrained it serves again.
+#[test]
+fn the_last_backend_keeps_its_transfer_while_it_is_drained() {
+    lab::run_programs(|lab| {
+        let (node, to, _backends) = alone(lab)?;
+        let transfer = under_way(&node, to)?;
+
+        node.agent.sluice("service drain 10.3.0.21:80")?;
+
+        until("no new connection is taken", PATIENCE, || {
+            ensure!(
+                get_many(&node.network.client, to, 1).is_err(),
+                "one more was"
+            );
+            Ok(())
+        })?;
+        transfer.finish()?;
+        node.agent.sluice("service undrain 10.3.0.21:80")?;
+        until("the backend answers", PATIENCE, || {
+            get_many(&node.network.client, to, 1)
+        })?;
+        node.never_withdrawn()
+    });
+}
+
 const READY: &str = "ready: true";
 
 /// The service with the first backend ready and the second in these conditions.

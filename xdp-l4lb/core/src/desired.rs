@@ -102,7 +102,7 @@ pub enum BackendState {
 /// What a frontend without a backend does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WhenEmpty {
-    /// The VIP is not ready, so nobody announces it from here.
+    /// The VIP is not ready, so nobody announces it from here, unless a backend still keeps flows.
     Withdraw,
     /// The VIP stays announced, and its packets are dropped and answered with ICMP "port
     /// unreachable" (RFC 792, RFC 4443), as far as the rate limit allows.

@@ -1,6 +1,8 @@
 //! One service: its tables first, then its frontends, then what it says about itself.
 
-use types::Vip;
+use std::collections::BTreeSet;
+
+use types::{BackendAddr, Vip};
 
 use super::Planner;
 use super::members::Roles;
@@ -106,12 +108,30 @@ impl Planner {
             .iter()
             .any(|candidate| self.held.reachable(&candidate.backend));
         let refuses = roles.current.is_empty() && placed.when_empty == WhenEmpty::Refuse;
+        // One that only keeps its flows still needs the VIP to be announced for them.
+        let keeps = |table: TableId| {
+            let table = self.held.tables.get(&table);
+            let has = |kept: &BackendAddr| table.is_some_and(|table| table.member(kept).is_some());
+            roles
+                .kept
+                .iter()
+                .any(|kept| has(kept) && self.held.reachable(kept))
+        };
+        let keeping: BTreeSet<TableId> = placed
+            .tables
+            .iter()
+            .copied()
+            .filter(|table| keeps(*table))
+            .collect();
         let won: Vec<Vip> = self.won(key, placed).copied().collect();
         for vip in won {
             let Some(frontend) = self.held.frontends.get_mut(&vip) else {
                 continue;
             };
-            let ready = refuses || serves && frontend.table.is_some();
+            let stays = frontend
+                .table
+                .is_some_and(|table| serves || keeping.contains(&table));
+            let ready = refuses || stays;
             if ready != frontend.ready {
                 frontend.ready = ready;
                 out.push(if ready {

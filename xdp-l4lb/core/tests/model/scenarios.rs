@@ -43,6 +43,27 @@ fn frontends_of_a_service_share_one_table() {
 }
 
 #[test]
+fn a_vip_stays_announced_while_its_last_backend_keeps_flows() {
+    let mut lab = Lab::new();
+    let mut drained = service(&[0], 1);
+    for backend in drained.backends.values_mut() {
+        backend.weight = 0;
+    }
+    lab.tell(0, Some(drained.clone()));
+    assert!(!lab.is_ready(0), "it never had a flow here");
+    lab.tell(0, Some(service(&[0], 1)));
+
+    lab.tell(0, Some(drained));
+    assert!(lab.is_ready(0));
+    lab.node.crash(&mut lab.rng);
+    lab.settle();
+
+    assert!(lab.is_ready(0), "nor does a restart cut its flows");
+    lab.tell(0, Some(service(&[0], 0)));
+    assert!(!lab.is_ready(0), "it is gone, and so are its flows");
+}
+
+#[test]
 fn a_service_without_backends_is_withdrawn_or_refuses() {
     for (when_empty, ready) in [(WhenEmpty::Withdraw, false), (WhenEmpty::Refuse, true)] {
         let mut lab = Lab::new();
