@@ -9,6 +9,7 @@ mod demo;
 mod examples;
 mod icmp;
 mod interfaces;
+mod kernel;
 mod network;
 mod node;
 mod peers;
