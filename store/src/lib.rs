@@ -16,4 +16,6 @@ pub use directory::{
     Directory, DirectoryConfig, DirectoryStatuses, Faults, OverrideError, Overrides,
 };
 pub use hub::{Hub, HubHandle, Snapshot, Watcher};
-pub use source::{Source, Statuses, WriteError, version_of};
+pub use source::{
+    Applied, LeaseName, LeaseRecord, Leases, Objects, Source, Statuses, WriteError, version_of,
+};
