@@ -6,6 +6,7 @@
 pub mod annotations;
 pub mod bgp;
 pub mod condition;
+pub mod crd;
 mod delta;
 mod endpoint_slice;
 mod fault;
