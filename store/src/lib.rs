@@ -4,6 +4,7 @@
 //! source, and hands them to any number of watchers. Statuses go back by [`Statuses`]. The source
 //! here is the [`Directory`]: manifests in files, and what was given to them in a database.
 
+pub mod config_map;
 mod database;
 mod directory;
 mod hub;
