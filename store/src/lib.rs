@@ -12,7 +12,7 @@ pub mod manifest;
 mod source;
 pub mod yaml;
 
-pub use database::{BadRows, Damage, OpenError, reset_state};
+pub use database::{BadRows, Damage, OpenError, Orders, reset_state};
 pub use directory::{
     Directory, DirectoryConfig, DirectoryStatuses, Faults, OverrideError, Overrides,
 };
