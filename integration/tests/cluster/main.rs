@@ -1,0 +1,3 @@
+//! The lab's Kubernetes cluster itself, in one binary. Each test says what it proves.
+
+mod control_plane;
