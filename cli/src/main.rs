@@ -1,7 +1,9 @@
 //! `sluice`: what the agent on this node does, in tables or as one document.
 
 mod args;
+mod called;
 mod client;
+mod cluster;
 mod commands;
 mod output;
 mod table;
@@ -11,6 +13,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::args::Args;
+use crate::called::Called;
 
 /// The answer is no: invalid manifests, an agent that is not ready, a backend nobody has.
 const NO: u8 = 1;
@@ -19,7 +22,8 @@ const UNREACHABLE: u8 = 3;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    match commands::run(&args) {
+    let called = Called::by(std::env::args_os().next().as_deref());
+    match commands::run(&args, called) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(NO),
         Err(error) => {

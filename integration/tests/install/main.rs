@@ -1,0 +1,7 @@
+//! The chart, the manifests rendered from it and `sluice install`, on a real control plane.
+
+mod chart;
+mod manifests;
+mod roles;
+mod round_trip;
+mod tools;
