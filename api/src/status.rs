@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use crate::bgp::NodeStatus;
 use crate::{Condition, Truth};
 
 /// What is to be written to an object's status. What it does not name stays as it is.
@@ -15,6 +16,8 @@ pub struct StatusPatch {
     pub ingress: Option<Vec<IpAddr>>,
     /// Conditions by type; none removes the condition.
     pub conditions: BTreeMap<String, Option<Statement>>,
+    /// How a node's BGP instances are, in its CiliumBGPNodeConfig.
+    pub bgp: Option<NodeStatus>,
 }
 
 /// A condition before it has a time.
@@ -47,7 +50,7 @@ impl StatusPatch {
     /// Whether there is nothing to write.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.ingress.is_none() && self.conditions.is_empty()
+        self.ingress.is_none() && self.conditions.is_empty() && self.bgp.is_none()
     }
 
     /// Writes the patch into a status. A condition's time moves only with its truth; conditions are
@@ -65,6 +68,9 @@ impl StatusPatch {
         };
         if let Some(ingress) = &self.ingress {
             give(&mut fields, ingress);
+        }
+        if let Some(bgp) = &self.bgp {
+            fields.insert("bgpInstances".to_owned(), json!(bgp.instances));
         }
         if !self.conditions.is_empty() {
             let held = fields.get("conditions").cloned().unwrap_or_default();

@@ -5,6 +5,7 @@
 //! are the [`Directory`], manifests in files and what was given to them in a database, and the
 //! [`kubernetes::Cluster`].
 
+pub mod config_map;
 mod database;
 mod directory;
 mod hub;
@@ -13,7 +14,7 @@ pub mod manifest;
 mod source;
 pub mod yaml;
 
-pub use database::{BadRows, Damage, OpenError, reset_state};
+pub use database::{BadRows, Damage, OpenError, Orders, reset_state};
 pub use directory::{
     Directory, DirectoryConfig, DirectoryStatuses, Faults, OverrideError, Overrides,
 };

@@ -32,13 +32,15 @@ pub(super) fn remarks(snapshot: &store::Snapshot) -> Vec<String> {
         let concerns = match key.kind {
             Kind::CiliumBGPClusterConfig
             | Kind::CiliumBGPPeerConfig
-            | Kind::CiliumBGPAdvertisement => true,
+            | Kind::CiliumBGPAdvertisement
+            | Kind::CiliumBGPNodeConfig => true,
             // A service's are its notes, a pool's are problems, and the others have none.
             Kind::Service
             | Kind::CiliumLoadBalancerIPPool
             | Kind::EndpointSlice
             | Kind::Node
-            | Kind::Secret => false,
+            | Kind::Secret
+            | Kind::CiliumBGPNodeConfigOverride => false,
         };
         let found = object.conditions().iter().filter(|_| concerns);
         remarks.extend(

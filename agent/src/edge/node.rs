@@ -1,28 +1,25 @@
-//! Starts the parts of a balancer, serves, and stops them in order.
+//! Starts the parts of an edge node, serves, and stops them in order.
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use bgp_speaker::{Exit, Speaker};
 use desired::Progress;
-use operator::{Operator, OperatorHandle};
-use store::{Directory, DirectoryConfig, Faults, Hub, HubHandle, Overrides};
-use tokio::sync::{mpsc, watch};
-use types::{Family, NodeName};
+use operator::{OperatorHandle, Report};
+use store::{HubHandle, Overrides};
+use tokio::sync::mpsc;
+use types::NodeName;
 use xdp_l4lb::{AttachMode, Balancer, BalancerConfig, Outer, Sizes, Sources};
 use xdp_l4lb_core::Capacity;
 use xdp_l4lb_core::desired::{Service, ServiceKey};
 
+use super::origin::{Opened, Origin};
 use super::wiring::Wiring;
-use crate::config::{self, Config, XdpMode};
+use crate::config::{self, Config, Edge, XdpMode};
 use crate::{http, stop};
-
-/// Objects that wait for the allocator. A full channel holds up the next delta, which the hub
-/// then merges.
-const INPUTS: usize = 16;
 
 /// The seed of every node's Maglev tables: the same in the whole fleet.
 const MAGLEV_SEED: u64 = 0x736c_7569_6365_3031;
@@ -30,18 +27,20 @@ const MAGLEV_SEED: u64 = 0x736c_7569_6365_3031;
 /// ICMP errors a second that each CPU generates at most.
 const ERROR_RATE: u32 = 100;
 
-/// The parts of a running balancer, as the API sees them.
+/// The parts of a running node, as the API sees them.
 pub(super) struct Node {
     pub(super) name: NodeName,
     pub(super) started: Instant,
     pub(super) bpf_dir: std::path::PathBuf,
     pub(super) hub: HubHandle,
-    pub(super) faults: watch::Receiver<Faults>,
+    pub(super) origin: Origin,
     pub(super) overrides: Overrides,
-    pub(super) operator: OperatorHandle,
-    pub(super) balancer: Balancer,
+    /// The operator, where its duties are this node's.
+    pub(super) operator: Option<OperatorHandle>,
+    /// None where another program balances.
+    pub(super) balancer: Option<Balancer>,
     pub(super) speaker: Speaker,
-    /// What the balancer was told last, and what of the BGP configuration is not run.
+    /// What the parts were told last, and what of the BGP configuration is not run.
     pub(super) told: Mutex<Told>,
 }
 
@@ -55,59 +54,80 @@ pub(super) struct Told {
     pub(super) end_of_rib: bool,
 }
 
-/// Runs a balancer until a signal ends it.
+/// Runs a node until a signal ends it.
 ///
 /// # Errors
 /// If it cannot be started. What an earlier agent put into the kernel goes on.
-pub(crate) async fn run(config: &Config, own: &config::Balancer) -> Result<()> {
+pub(crate) async fn run(config: &Config, own: &Edge) -> Result<()> {
     // First of all, so that two agents never get in each other's way.
     let listener = http::listen(&config.socket)?;
     let metrics = http::listen_metrics(config.metrics).await?;
-    let (node, inputs, live) = start(config, own).await?;
+    let (node, inputs) = start(config, own).await?;
     let node = Arc::new(node);
-    let wiring = Wiring::new(Arc::clone(&node), own.router_id, inputs);
+    let wiring = Wiring::new(Arc::clone(&node), own.bgp.router_id, inputs);
     let served = http::serve_api(listener, Arc::clone(&node), stop::requested());
     let scraped = http::serve_metrics(metrics, Arc::clone(&node), stop::requested());
-    tracing::info!(node = %config.node, forwarding = live, "the balancer has started");
+    tracing::info!(node = %config.node, balances = node.balancer.is_some(), "the node has started");
     let outcome = tokio::select! {
         outcome = served => outcome,
         outcome = scraped => outcome,
         outcome = wiring.run() => outcome,
         () = stop::requested() => Ok(()),
     };
-    tracing::info!("stopping; the kernel goes on with what it has");
+    tracing::info!("stopping; traffic goes on");
     node.speaker.clone().stop(Exit::Restart).await;
     outcome
 }
 
-/// Starts every part; also whether packets were being forwarded already.
+/// Starts every part.
 async fn start(
     config: &Config,
-    own: &config::Balancer,
-) -> Result<(Node, mpsc::Sender<operator::Input>, bool)> {
-    let directory = DirectoryConfig::new(&own.manifests, &own.state_dir);
-    let (directory, statuses, overrides) = Directory::open(directory)
-        .with_context(|| format!("opening the state in {}", own.state_dir.display()))?;
-    let faults = directory.faults();
-    let balancer = Balancer::start(balancer_config(&config.bpf_dir, own))
-        .await
-        .context("starting the balancer")?;
-    let live = !balancer.state().borrow().ready.is_empty();
+    own: &Edge,
+) -> Result<(Node, Option<mpsc::Sender<operator::Input>>)> {
+    let opened = Opened::open(own)?;
+    let balancer = match &own.balancer {
+        Some(settings) => Some(
+            Balancer::start(balancer_config(&config.bpf_dir, settings))
+                .await
+                .context("starting the balancer")?,
+        ),
+        None => None,
+    };
+    // What another program balances, it does whether or not this agent runs.
+    let live = balancer
+        .as_ref()
+        .is_none_or(|balancer| !balancer.state().borrow().ready.is_empty());
     let speaker = Speaker::start(live).context("starting the BGP speaker")?;
-    let (inputs, received) = mpsc::channel(INPUTS);
+    let (operator, inputs) = match opened.duties {
+        Some(duties) => (Some(duties.operator), Some(duties.inputs)),
+        None => (None, None),
+    };
     let node = Node {
         name: config.node.clone(),
         started: Instant::now(),
         bpf_dir: config.bpf_dir.clone(),
-        hub: Hub::spawn(directory),
-        faults,
-        overrides,
-        operator: Operator::spawn(&Family::BOTH, received, statuses),
+        hub: opened.hub,
+        origin: opened.origin,
+        overrides: opened.overrides,
+        operator,
         balancer,
         speaker,
         told: Mutex::default(),
     };
-    Ok((node, inputs, live))
+    Ok((node, inputs))
+}
+
+impl Node {
+    /// What the parts were told last.
+    pub(super) fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the operator has done, where its duties are this node's.
+    pub(super) fn report(&self) -> Report {
+        let operator = self.operator.as_ref();
+        operator.map(OperatorHandle::report).unwrap_or_default()
+    }
 }
 
 fn balancer_config(bpf_dir: &Path, own: &config::Balancer) -> BalancerConfig {

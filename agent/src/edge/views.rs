@@ -115,6 +115,14 @@ pub(super) fn pools(snapshot: &store::Snapshot, report: &operator::Report) -> Ve
     pools.collect()
 }
 
+/// How many VIPs are in place, and how many are asked for.
+pub(super) fn in_place(told: &Told, state: &State) -> (usize, usize) {
+    let services = told.services.values();
+    let wanted: BTreeSet<&Vip> = services.flat_map(|service| &service.frontends).collect();
+    let ready = wanted.iter().filter(|vip| state.ready.contains(vip));
+    (ready.count(), wanted.len())
+}
+
 /// Every LoadBalancer service, with addresses or without.
 pub(super) fn services(
     snapshot: &store::Snapshot,
