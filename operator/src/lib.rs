@@ -5,10 +5,12 @@
 //! for every object what it should say, what it says, and when to try again.
 
 mod duty;
+mod election;
 mod operator;
 mod outbox;
 mod seen;
 mod wish;
 
 pub use duty::{Input, Report};
+pub use election::{BadTerms, Fence, Fenced, Terms};
 pub use operator::{Operator, OperatorHandle};
