@@ -7,6 +7,7 @@ mod http;
 mod limits;
 mod log;
 mod stop;
+mod surroundings;
 
 use std::process::ExitCode;
 

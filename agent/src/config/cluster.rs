@@ -22,8 +22,7 @@ impl Config {
 
     fn apply(&mut self, parsed: Parsed) {
         let Parsed { settings, remarks } = parsed;
-        self.remarks
-            .extend(remarks.iter().map(ToString::to_string));
+        self.remarks.extend(remarks.iter().map(ToString::to_string));
         self.log = Log {
             level: settings.log.level,
             format: match settings.log.format {
