@@ -2,7 +2,7 @@
 
 use api::{Key, StatusPatch, Version};
 use store::kubernetes::Cluster;
-use store::{LeaseName, LeaseRecord, Leases as _, Statuses as _, WriteError};
+use store::{LeaseName, LeaseRecord, Leases, Statuses, WriteError};
 
 /// A place that many nodes share. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ impl Remote {
         status: StatusPatch,
     ) -> Result<(), WriteError> {
         match self {
-            Self::Kubernetes(cluster) => cluster.write(key, seen, status).await,
+            Self::Kubernetes(cluster) => Statuses::write(cluster, key, seen, status).await,
         }
     }
 
@@ -30,7 +30,7 @@ impl Remote {
         name: &LeaseName,
     ) -> Result<Option<(LeaseRecord, Version)>, WriteError> {
         match self {
-            Self::Kubernetes(cluster) => cluster.read(name).await,
+            Self::Kubernetes(cluster) => Leases::read(cluster, name).await,
         }
     }
 }

@@ -74,7 +74,7 @@ impl Kernel {
 
     /// Passes over changes that what is read next will show.
     pub(super) fn forget_changes(&mut self) {
-        while let Ok(Some(_)) = self.changes.try_next() {}
+        while self.changes.try_recv().is_ok() {}
     }
 
     pub(super) async fn links(&self) -> Result<Vec<Link>, Unanswered> {
