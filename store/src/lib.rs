@@ -4,8 +4,11 @@
 //! source, and hands them to any number of watchers. Statuses go back by [`Statuses`]. The source
 //! here is the [`Directory`]: manifests in files, and what was given to them in a database.
 
+mod asked;
 mod database;
 mod directory;
+#[cfg(feature = "etcd")]
+pub mod etcd;
 mod hub;
 pub mod manifest;
 mod source;
