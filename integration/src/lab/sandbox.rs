@@ -1,6 +1,8 @@
 //! Running a test or a program again inside namespaces of its own.
 
+use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
@@ -72,14 +74,24 @@ pub fn run_programs<F>(body: F)
 where
     F: FnOnce(&Lab) -> Result<()>,
 {
-    for name in ["sluice-agent", "sluice"] {
-        if let Err(error) = super::built_program(name) {
-            assert!(std::env::var_os(REQUIRE).is_none(), "{error}");
-            println!("SKIPPED: {error}");
-            return;
+    if is_there(["sluice-agent", "sluice"].map(super::built_program)) {
+        run(body);
+    }
+}
+
+/// Whether everything a test needs was found: says what was not, for a test to be skipped.
+///
+/// # Panics
+/// If something is missing and `make test` allows no skips.
+pub fn is_there(needs: impl IntoIterator<Item = Result<PathBuf>>) -> bool {
+    for need in needs {
+        if let Err(error) = need {
+            assert!(std::env::var_os(REQUIRE).is_none(), "{error:#}");
+            println!("SKIPPED: {error:#}");
+            return false;
         }
     }
-    run(body);
+    true
 }
 
 /// Runs this program again, with the same arguments, in a lab; returns its exit status.
@@ -139,8 +151,9 @@ fn in_lab<T>(body: impl FnOnce(&Lab) -> Result<T>) -> Result<T> {
     outcome
 }
 
-/// What a failed lab leaves for the reader: the last lines of every log.
+/// What a failed lab leaves for the reader: the last lines of every log, and the logs themselves.
 fn report(lab: &Lab) {
+    let kept = keep_logs(lab);
     for host in lab.hosts() {
         for (name, log) in host.logs() {
             let end = super::tail(&log, 40);
@@ -149,6 +162,30 @@ fn report(lab: &Lab) {
             }
         }
     }
+    match kept {
+        Ok(folder) => eprintln!("--- the whole logs are in {}", folder.display()),
+        Err(error) => eprintln!("--- the logs were not kept: {error:#}"),
+    }
+}
+
+/// The lab's folder goes with the lab: copies its logs to the target folder.
+fn keep_logs(lab: &Lab) -> Result<PathBuf> {
+    let own = std::env::current_exe().context("finding this program")?;
+    let target = own
+        .ancestors()
+        .find(|folder| folder.join("CACHEDIR.TAG").is_file())
+        .context("finding the target folder")?;
+    let test = std::env::var(INSIDE).unwrap_or_default();
+    let folder = target.join("lab-logs").join(test.replace("::", "."));
+    for host in lab.hosts() {
+        let to = folder.join(host.name());
+        fs::create_dir_all(&to).with_context(|| format!("creating {}", to.display()))?;
+        for (name, log) in host.logs() {
+            fs::copy(&log, to.join(format!("{name}.log")))
+                .with_context(|| format!("copying {}", log.display()))?;
+        }
+    }
+    Ok(folder)
 }
 
 #[cfg(test)]
