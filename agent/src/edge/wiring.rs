@@ -19,7 +19,7 @@ use bgp_speaker_core::desired::{ExportChange, Instance, InstanceName};
 use desired::{Changes, Desired, Drained, Facts, Inputs};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
-use types::{BackendAddr, RouterId, Vip};
+use types::{BackendAddr, Vip};
 
 use super::end_of_rib::{EndOfRib, Standing};
 use super::gate::Gate;
@@ -42,13 +42,9 @@ pub(super) struct Wiring {
 impl Wiring {
     pub(super) fn new(
         node: Arc<Node>,
-        router_id: Option<RouterId>,
+        facts: Facts,
         inputs: Option<mpsc::Sender<operator::Input>>,
     ) -> Self {
-        let facts = Facts {
-            router_id,
-            ..Facts::new(node.name.clone())
-        };
         Self {
             node,
             desired: Desired::new(facts),
