@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use integration::cluster::ControlPlane;
+use integration::{Patience, until};
 use serde_json::{Value, json};
 
 use crate::tools::{run, template};
@@ -292,6 +293,69 @@ fn the_accounts_may_do_what_the_programs_do_and_nothing_else() {
             !rules.to_string().contains("\"*\""),
             "a role has a wildcard"
         );
+        Ok(())
+    });
+}
+
+/// Where the definition of a custom resource is.
+const DEFINITION: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../configs/crds/ciliumbgpnodeconfigs.yaml"
+);
+
+/// Roles cannot name the node that an agent's pod runs on; the chart's admission policy does. An agent
+/// that runs in no pod is not held back by it.
+#[test]
+fn an_agent_writes_the_status_of_its_own_node_only() {
+    run(|lab| {
+        let cluster = ControlPlane::start(lab)?;
+        cluster.kubectl("create namespace networking")?;
+        cluster.kubectl(&format!("apply --server-side -f {DEFINITION}"))?;
+        cluster.kubectl("wait --for condition=established crd/ciliumbgpnodeconfigs.cilium.io")?;
+        cluster.apply(&template(OWN, &[])?)?;
+        for node in ["one", "two"] {
+            cluster.apply(&format!(
+                "apiVersion: v1\nkind: Node\nmetadata: {{name: {node}}}\n---\n\
+                 apiVersion: cilium.io/v2\nkind: CiliumBGPNodeConfig\nmetadata: {{name: {node}}}\n\
+                 spec: {{bgpInstances: [{{name: edge}}]}}\n"
+            ))?;
+        }
+        let no_pod = cluster.token_of(OWN, AGENT)?;
+        let in_pod = cluster.host().folder().join("in-pod.kubeconfig");
+        let ask = "create token sluicegate -n networking --bound-object-kind Node --bound-object-name one";
+        let bound = cluster.kubectl(ask)?;
+        let text = std::fs::read_to_string(&no_pod)?;
+        let token = text.lines().find(|line| line.trim_start().starts_with("token: "));
+        let text = text.replace(token.context("no token")?, &format!("    token: {}", bound.trim()));
+        std::fs::write(&in_pod, text)?;
+        let patch = |kubeconfig: &std::path::Path, node: &str| -> Result<String> {
+            let output = cluster.kubectl_as(
+                kubeconfig,
+                &[
+                    "patch",
+                    "ciliumbgpnodeconfig",
+                    node,
+                    "--subresource=status",
+                    "--type=merge",
+                    "-p",
+                    r#"{"status":{"bgpInstances":[]}}"#,
+                ],
+            )?;
+            let said = [output.stdout, output.stderr].concat();
+            Ok(String::from_utf8_lossy(&said).into_owned())
+        };
+
+        let denied = until("the policy is in force", Patience::START, || {
+            let said = patch(&in_pod, "two")?;
+            ensure!(said.contains("its own node's"), "{said}");
+            Ok(said)
+        })?;
+
+        ensure!(denied.contains("denied"), "{denied}");
+        let own = patch(&in_pod, "one")?;
+        ensure!(own.contains("patched"), "{own}");
+        let outside = patch(&no_pod, "two")?;
+        ensure!(outside.contains("patched"), "{outside}");
         Ok(())
     });
 }

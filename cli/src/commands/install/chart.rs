@@ -22,6 +22,7 @@ const FILES: &[(&str, &str)] = chart![
     "templates/_values.tpl",
     "templates/accounts.yaml",
     "templates/agent-daemonset.yaml",
+    "templates/agent-policy.yaml",
     "templates/agent-rbac.yaml",
     "templates/configmap.yaml",
     "templates/operator-deployment.yaml",
