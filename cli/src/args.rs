@@ -24,7 +24,7 @@ use crate::commands::workloads;
         sluice manifest check DIR              before you deploy\n  \
         sluice install --set ipv6.enabled=true install in the cluster of your kubeconfig\n  \
         sluice status --wait                   until everything runs there\n\n\
-        Exit status: 0 yes or done, 1 no or refused, 2 wrong usage, 3 the agent cannot be reached."
+        Exit status: 0 yes or done, 1 no or refused, 2 wrong usage, 3 the agent or the API server cannot be reached."
 )]
 pub(crate) struct Args {
     /// The agent's socket
@@ -157,7 +157,7 @@ pub(crate) enum LbCommand {
 /// `sluice bgp`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum BgpCommand {
-    /// Sessions: state, uptime and route counts by family
+    /// Sessions: state, uptime and route counts by family; of every node where a cluster is named
     Peers,
     /// Routes that can be advertised, or are advertised to peers
     Routes {

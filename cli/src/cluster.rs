@@ -32,6 +32,12 @@ pub(crate) struct ClusterArgs {
     pub(crate) namespace: Option<String>,
 }
 
+/// Whether the API server did not answer at all.
+pub(crate) fn is_away(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref());
+    causes.any(|cause: &kube::Error| !matches!(cause, kube::Error::Api(_)))
+}
+
 impl ClusterArgs {
     /// The namespace that Sluicegate is in.
     pub(crate) fn namespace(&self) -> &str {

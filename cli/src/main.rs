@@ -17,7 +17,7 @@ use crate::called::Called;
 
 /// The answer is no: invalid manifests, an agent that is not ready, a backend nobody has.
 const NO: u8 = 1;
-/// The agent cannot be asked. (2 is a wrong command line.)
+/// The agent or the API server cannot be asked. (2 is a wrong command line.)
 const UNREACHABLE: u8 = 3;
 
 fn main() -> ExitCode {
@@ -28,7 +28,8 @@ fn main() -> ExitCode {
         Ok(false) => ExitCode::from(NO),
         Err(error) => {
             eprintln!("sluice: {error:#}");
-            let unreachable = error.downcast_ref::<client::Unreachable>().is_some();
+            let unreachable =
+                error.downcast_ref::<client::Unreachable>().is_some() || cluster::is_away(&error);
             ExitCode::from(if unreachable { UNREACHABLE } else { NO })
         }
     }

@@ -8,6 +8,7 @@ use super::cilium;
 use crate::args::{BgpCommand, Output, RouteTable};
 use crate::called::Called;
 use crate::client::Client;
+use crate::cluster::ClusterArgs;
 use crate::output::print;
 use crate::table::{Table, age};
 
@@ -46,6 +47,13 @@ pub(super) fn run(
             })?;
         }
     }
+    Ok(true)
+}
+
+/// Sessions of every node of a cluster.
+pub(super) fn peers_of_cluster(cluster: &ClusterArgs, output: Output) -> Result<bool> {
+    let peers = cluster.ask(super::peers::of_cluster)?;
+    print(output, &peers, |peers, wide| render_peers(peers, wide))?;
     Ok(true)
 }
 

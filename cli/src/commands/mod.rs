@@ -8,6 +8,7 @@ mod lb;
 mod lb_ipam;
 mod manifest;
 mod node;
+mod peers;
 mod service;
 mod status;
 mod version;
@@ -15,7 +16,7 @@ pub(crate) mod workloads;
 
 use anyhow::Result;
 
-use crate::args::{Args, Command, StatusArgs};
+use crate::args::{Args, BgpCommand, Command};
 use crate::called::Called;
 use crate::client::Client;
 use crate::cluster::ClusterArgs;
@@ -25,7 +26,7 @@ pub(crate) fn run(args: &Args, called: Called) -> Result<bool> {
     let client = Client::new(&args.socket);
     let cluster = &args.cluster;
     match &args.command {
-        Command::Status(wanted) if is_about_a_cluster(args, wanted, called) => {
+        Command::Status(wanted) if wanted.wait || is_about_a_cluster(args, called) => {
             if wanted.wait {
                 return workloads::wait(cluster, args.output, wanted.wait_duration);
             }
@@ -34,6 +35,9 @@ pub(crate) fn run(args: &Args, called: Called) -> Result<bool> {
         Command::Status(_) => status::run(&client, args.output),
         Command::Service(command) => service::run(&client, args.output, command, called),
         Command::Lb(command) => lb::run(&client, args.output, command),
+        Command::Bgp(BgpCommand::Peers) if is_about_a_cluster(args, called) => {
+            bgp::peers_of_cluster(cluster, args.output)
+        }
         Command::Bgp(command) => bgp::run(&client, args.output, command, called),
         Command::Node(command) => node::run(&client, args.output, *command),
         Command::LbIpam(command) => lb_ipam::run(&client, args.output, command),
@@ -47,11 +51,11 @@ pub(crate) fn run(args: &Args, called: Called) -> Result<bool> {
 }
 
 /// A node has an agent's socket; whoever has a kubeconfig instead asks about a cluster.
-fn is_about_a_cluster(args: &Args, wanted: &StatusArgs, called: Called) -> bool {
+fn is_about_a_cluster(args: &Args, called: Called) -> bool {
     match called {
         Called::CiliumDbg => false,
         Called::Sluice | Called::Cilium => {
-            wanted.wait || args.cluster.given() || (!args.socket.exists() && ClusterArgs::at_hand())
+            args.cluster.given() || (!args.socket.exists() && ClusterArgs::at_hand())
         }
     }
 }

@@ -325,8 +325,13 @@ fn an_agent_writes_the_status_of_its_own_node_only() {
         let ask = "create token sluicegate -n networking --bound-object-kind Node --bound-object-name one";
         let bound = cluster.kubectl(ask)?;
         let text = std::fs::read_to_string(&no_pod)?;
-        let token = text.lines().find(|line| line.trim_start().starts_with("token: "));
-        let text = text.replace(token.context("no token")?, &format!("    token: {}", bound.trim()));
+        let token = text
+            .lines()
+            .find(|line| line.trim_start().starts_with("token: "));
+        let text = text.replace(
+            token.context("no token")?,
+            &format!("    token: {}", bound.trim()),
+        );
         std::fs::write(&in_pod, text)?;
         let patch = |kubeconfig: &std::path::Path, node: &str| -> Result<String> {
             let output = cluster.kubectl_as(

@@ -25,7 +25,11 @@ fn the_units_leave_no_more_open_than_the_document_says() {
     let whole = exposure(&unit).unwrap();
     let drop_ins = folder.path().join("sluice-agent.service.d");
     fs::create_dir(&drop_ins).unwrap();
-    fs::copy(Path::new(UNITS).join("announcer.conf"), drop_ins.join("announcer.conf")).unwrap();
+    fs::copy(
+        Path::new(UNITS).join("announcer.conf"),
+        drop_ins.join("announcer.conf"),
+    )
+    .unwrap();
     let announcer = exposure(&unit).unwrap();
 
     let document = fs::read_to_string(DOCUMENT).unwrap();
@@ -33,7 +37,10 @@ fn the_units_leave_no_more_open_than_the_document_says() {
         (whole, said(&document, "an exposure of ").unwrap()),
         (announcer, said(&document, "as a drop-in it is ").unwrap()),
     ] {
-        assert!(figure <= said + MARGIN, "{figure}, and the document says {said}");
+        assert!(
+            figure <= said + MARGIN,
+            "{figure}, and the document says {said}"
+        );
     }
     assert!(announcer < whole);
 }
@@ -63,7 +70,9 @@ fn exposure(unit: &Path) -> Result<f64> {
 
 /// The figure after some words of the document.
 fn said(document: &str, words: &str) -> Result<f64> {
-    let (_, after) = document.split_once(words).context("the document says nothing")?;
+    let (_, after) = document
+        .split_once(words)
+        .context("the document says nothing")?;
     let figure: String = after
         .chars()
         .take_while(|c| c.is_ascii_digit() || *c == '.')
