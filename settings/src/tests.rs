@@ -274,11 +274,7 @@ fn durations_are_written_as_go_writes_them() {
         ("500ms", 500),
         ("1h0m1s", 3_601_000),
     ] {
-        assert_eq!(
-            value::duration(text),
-            Ok(Duration::from_millis(millis)),
-            "{text}"
-        );
+        assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
     }
     for text in [
         "",
@@ -292,7 +288,7 @@ fn durations_are_written_as_go_writes_them() {
         "99999999999999999999s",
         "1é",
     ] {
-        assert!(value::duration(text).is_err(), "{text}");
+        assert!(duration(text).is_err(), "{text}");
     }
 }
 

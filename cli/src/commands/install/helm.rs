@@ -114,7 +114,8 @@ impl<'a> Helm<'a> {
                     (upgrade.reset_then_reuse_values, "--reset-then-reuse-values"),
                 ]
                 .into_iter()
-                .filter_map(|(given, flag)| given.then(|| flag.into())),
+                .filter(|(given, _)| *given)
+                .map(|(_, flag)| flag.into()),
             ),
         }
         for file in &args.values {
@@ -272,10 +273,12 @@ mod tests {
 
     fn told(line: &str) -> String {
         let args = Args::try_parse_from(line.split_whitespace()).unwrap();
-        let (deed, chart) = match &args.command {
-            Wanted::Install(install) => (Deed::Install, &install.chart),
-            Wanted::Upgrade(upgrade) => (Deed::Upgrade(upgrade), &upgrade.chart),
-            other => panic!("{other:?}"),
+        let (deed, chart) = if let Wanted::Install(install) = &args.command {
+            (Deed::Install, &install.chart)
+        } else if let Wanted::Upgrade(upgrade) = &args.command {
+            (Deed::Upgrade(upgrade), &upgrade.chart)
+        } else {
+            panic!("{:?}", args.command);
         };
         let helm = Helm {
             program: "helm".into(),
