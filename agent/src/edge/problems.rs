@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use api::{Key, Kind};
 use desired::Inputs;
-use types::Vip;
 use xdp_l4lb::{LinkState, State};
 use xdp_l4lb_core::desired::ServiceKey;
 use xdp_l4lb_core::{Fault, Role, ServiceStatus};
@@ -13,8 +12,8 @@ use super::node::Told;
 
 /// What the parts know at one moment.
 pub(super) struct Known<'k> {
-    pub(super) state: &'k State,
-    pub(super) services: &'k BTreeMap<ServiceKey, ServiceStatus>,
+    /// None where another program balances.
+    pub(super) balancer: Option<(&'k State, &'k BTreeMap<ServiceKey, ServiceStatus>)>,
     pub(super) told: &'k Told,
     pub(super) report: &'k operator::Report,
     pub(super) snapshot: &'k store::Snapshot,
@@ -25,30 +24,8 @@ impl Known<'_> {
     pub(super) fn problems(&self) -> Vec<String> {
         let mut problems = self.told.left_out.clone();
         self.of_inputs(&mut problems);
-        for (name, link) in &self.state.interfaces {
-            match link {
-                LinkState::Native | LinkState::Generic => {}
-                LinkState::Absent => problems.push(format!("interface {name} does not exist")),
-                LinkState::Refused(why) => problems.push(format!("interface {name}: {why}")),
-            }
-        }
-        for (what, why) in &self.state.faults {
-            problems.push(format!("{what}: {why}"));
-        }
-        for key in &self.state.alarms {
-            problems.push(format!(
-                "service {key}: more than half of its backends fail their checks, so none is taken out"
-            ));
-        }
-        for (key, status) in self.services {
-            for fault in &status.faults {
-                problems.push(format!("service {key}: {fault}"));
-            }
-            for (vip, planned) in &status.frontends {
-                if let Some(why) = self.why_not(key, status, *vip, *planned) {
-                    problems.push(format!("{vip} of {} is not in place: {why}", key.object));
-                }
-            }
+        if let Some((state, services)) = self.balancer {
+            self.of_balancer(state, services, &mut problems);
         }
         for (service, (_, satisfaction)) in &self.report.services {
             if !satisfaction.is_satisfied() {
@@ -66,25 +43,76 @@ impl Known<'_> {
         problems
     }
 
-    /// What holds up everything else: manifests that are not read, or never were good.
+    /// Whether everything that traffic depends on was known once.
+    pub(super) fn is_known(&self) -> bool {
+        match self.balancer {
+            Some((state, _)) => state.synced,
+            None => self.told.end_of_rib,
+        }
+    }
+
+    fn of_balancer(
+        &self,
+        state: &State,
+        services: &BTreeMap<ServiceKey, ServiceStatus>,
+        problems: &mut Vec<String>,
+    ) {
+        for (name, link) in &state.interfaces {
+            match link {
+                LinkState::Native | LinkState::Generic => {}
+                LinkState::Absent => problems.push(format!("interface {name} does not exist")),
+                LinkState::Refused(why) => problems.push(format!("interface {name}: {why}")),
+            }
+        }
+        for (what, why) in &state.faults {
+            problems.push(format!("{what}: {why}"));
+        }
+        for key in &state.alarms {
+            problems.push(format!(
+                "service {key}: more than half of its backends fail their checks, so none is taken out"
+            ));
+        }
+        for (key, status) in services {
+            for fault in &status.faults {
+                problems.push(format!("service {key}: {fault}"));
+            }
+            for (vip, planned) in &status.frontends {
+                if *planned && state.ready.contains(vip) {
+                    continue;
+                }
+                let why = if *planned {
+                    not_forwarding(state)
+                } else {
+                    self.not_planned(key, status).to_owned()
+                };
+                problems.push(format!("{vip} of {} is not in place: {why}", key.object));
+            }
+        }
+    }
+
+    /// What holds up everything else: objects that are not read, or never were good.
     fn of_inputs(&self, problems: &mut Vec<String>) {
         let progress = self.told.progress;
+        let (inputs, concerns): (Inputs, fn(Kind) -> bool) = match self.balancer {
+            Some(_) => (progress.balancer, |kind| {
+                matches!(kind, Kind::Service | Kind::EndpointSlice)
+            }),
+            None => (progress.bgp, concerns_bgp),
+        };
         let mut named = Vec::new();
-        if !self.state.synced && progress.balancer == Inputs::Faulty {
-            named.extend(
-                self.never_good(|kind| matches!(kind, Kind::Service | Kind::EndpointSlice)),
-            );
+        if !self.is_known() && inputs == Inputs::Faulty {
+            named.extend(self.never_good(concerns));
             problems.extend(named.iter().map(|key| {
                 format!(
                     "{key} is refused and never was valid: until it is mended, nothing that was \
                      there before is removed"
                 )
             }));
-        } else if !self.state.synced {
-            problems.push("the manifests have not been read in whole yet".to_owned());
+        } else if !self.is_known() {
+            problems.push("the objects have not been read in whole yet".to_owned());
         }
         if !self.told.end_of_rib && progress.bgp == Inputs::Faulty {
-            let held = self.never_good(|kind| kind != Kind::CiliumLoadBalancerIPPool);
+            let held = self.never_good(concerns_bgp);
             problems.extend(held.filter(|key| !named.contains(key)).map(|key| {
                 format!(
                     "{key} is refused and never was valid: until it is mended, peers are not told \
@@ -101,38 +129,6 @@ impl Known<'_> {
             .filter(|(_, faults)| !faults.is_empty())
             .map(|(key, _)| key)
             .filter(move |key| concerns(key.kind) && !self.snapshot.objects.contains_key(key))
-    }
-
-    /// Why a VIP may not be announced, if it may not. `planned` says that the tables are right.
-    fn why_not(
-        &self,
-        key: &ServiceKey,
-        status: &ServiceStatus,
-        vip: Vip,
-        planned: bool,
-    ) -> Option<String> {
-        if planned && self.state.ready.contains(&vip) {
-            None
-        } else if planned {
-            Some(self.not_forwarding())
-        } else {
-            Some(self.not_planned(key, status).to_owned())
-        }
-    }
-
-    /// Why packets might miss the program.
-    fn not_forwarding(&self) -> String {
-        let interfaces = &self.state.interfaces;
-        let mut refused = interfaces
-            .iter()
-            .filter(|(_, link)| matches!(link, LinkState::Refused(_)));
-        if let Some((name, _)) = refused.next() {
-            format!("interface {name} does not run the program")
-        } else if interfaces.values().any(LinkState::is_attached) {
-            "it is being put in place".to_owned()
-        } else {
-            "no interface runs the program".to_owned()
-        }
     }
 
     fn not_planned(&self, key: &ServiceKey, status: &ServiceStatus) -> &'static str {
@@ -156,6 +152,25 @@ impl Known<'_> {
         } else {
             "no backend can be used"
         }
+    }
+}
+
+fn concerns_bgp(kind: Kind) -> bool {
+    kind != Kind::CiliumLoadBalancerIPPool
+}
+
+/// Why packets might miss the program.
+fn not_forwarding(state: &State) -> String {
+    let interfaces = &state.interfaces;
+    let mut refused = interfaces
+        .iter()
+        .filter(|(_, link)| matches!(link, LinkState::Refused(_)));
+    if let Some((name, _)) = refused.next() {
+        format!("interface {name} does not run the program")
+    } else if interfaces.values().any(LinkState::is_attached) {
+        "it is being put in place".to_owned()
+    } else {
+        "no interface runs the program".to_owned()
     }
 }
 
@@ -243,7 +258,7 @@ mod tests {
         let mut world = World::default();
         assert_eq!(
             world.problems(),
-            ["the manifests have not been read in whole yet"]
+            ["the objects have not been read in whole yet"]
         );
 
         world.told.progress = Progress {
@@ -269,13 +284,50 @@ mod tests {
         assert_eq!(world.problems(), Vec::<String>::new());
     }
 
-    #[derive(Default)]
+    #[test]
+    fn a_node_that_only_announces_waits_for_what_announcements_are_made_of() {
+        let mut world = World {
+            balances: false,
+            ..World::default()
+        };
+        assert_eq!(
+            world.problems(),
+            ["the objects have not been read in whole yet"]
+        );
+
+        world.told.progress.bgp = Inputs::Faulty;
+        world.refuse(Key::new(Kind::Node, ObjectName::new("", "n1")));
+        assert_eq!(
+            world.problems(),
+            [
+                "Node/n1 is refused and never was valid: until it is mended, nothing that was there \
+              before is removed"
+            ]
+        );
+        world.told.end_of_rib = true;
+        assert_eq!(world.problems(), Vec::<String>::new());
+    }
+
     struct World {
+        balances: bool,
         state: State,
         services: BTreeMap<ServiceKey, ServiceStatus>,
         told: Told,
         report: operator::Report,
         snapshot: store::Snapshot,
+    }
+
+    impl Default for World {
+        fn default() -> Self {
+            Self {
+                balances: true,
+                state: State::default(),
+                services: BTreeMap::new(),
+                told: Told::default(),
+                report: operator::Report::default(),
+                snapshot: store::Snapshot::default(),
+            }
+        }
     }
 
     impl World {
@@ -305,8 +357,7 @@ mod tests {
 
         fn problems(&self) -> Vec<String> {
             let known = Known {
-                state: &self.state,
-                services: &self.services,
+                balancer: self.balances.then_some((&self.state, &self.services)),
                 told: &self.told,
                 report: &self.report,
                 snapshot: &self.snapshot,

@@ -115,6 +115,14 @@ pub(super) fn pools(snapshot: &store::Snapshot, report: &operator::Report) -> Ve
     pools.collect()
 }
 
+/// How many VIPs are in place, and how many are asked for.
+pub(super) fn in_place(told: &Told, state: &State) -> (usize, usize) {
+    let services = told.services.values();
+    let wanted: BTreeSet<&Vip> = services.flat_map(|service| &service.frontends).collect();
+    let ready = wanted.iter().filter(|vip| state.ready.contains(vip));
+    (ready.count(), wanted.len())
+}
+
 /// Every LoadBalancer service, with addresses or without.
 pub(super) fn services(
     snapshot: &store::Snapshot,
@@ -395,6 +403,11 @@ pub(super) fn peer(node: &NodeName, peer: &PeerStatus) -> shown::Peer {
             .collect(),
         notes,
     }
+}
+
+/// The word for a session's state.
+pub(super) fn state_word(state: SessionState) -> &'static str {
+    session_state(state).as_str()
 }
 
 fn session_state(state: SessionState) -> shown::SessionState {

@@ -1,4 +1,4 @@
-//! The configuration file: TOML, unknown keys refused, every value checked before anything starts.
+//! The configuration file: TOML, unknown keys refused, every value checked.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -8,111 +8,10 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
 use types::{NodeName, Prefix, RouterId};
 
-/// What the agent does on this node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Config {
-    /// This node's name, as in Node objects.
-    pub(crate) node: NodeName,
-    /// Where the local API listens.
-    pub(crate) socket: PathBuf,
-    /// The pins of programs, maps and links.
-    pub(crate) bpf_dir: PathBuf,
-    /// Where Prometheus metrics are served, if at all.
-    pub(crate) metrics: Option<SocketAddr>,
-    /// How to log.
-    pub(crate) log: Log,
-    /// What the node does, with that role's settings.
-    pub(crate) role: RoleConfig,
-}
-
-/// How to log.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
-pub(crate) struct Log {
-    /// A level, or a filter such as `info,bgp_speaker=debug`.
-    pub(crate) level: String,
-    /// Text for a terminal or JSON for a collector.
-    pub(crate) format: LogFormat,
-}
-
-/// Text for a terminal or JSON for a collector.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum LogFormat {
-    /// One line a message.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// A role with its settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum RoleConfig {
-    /// Balances and announces.
-    Balancer(Balancer),
-    /// Takes encapsulated packets from balancers.
-    Backend(Backend),
-}
-
-/// The settings of a balancer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Balancer {
-    /// The directory of manifests.
-    pub(crate) manifests: PathBuf,
-    /// Allocations and statuses.
-    pub(crate) state_dir: PathBuf,
-    /// Where client traffic comes in.
-    pub(crate) interfaces: Vec<String>,
-    /// Native, generic, or native where the driver has it.
-    pub(crate) xdp: XdpMode,
-    /// The source of encapsulated IPv4 packets: the prefix plus the flow's hash.
-    pub(crate) outer_v4: (Ipv4Addr, u8),
-    /// The source of encapsulated IPv6 packets: the prefix plus the flow's hash.
-    pub(crate) outer_v6: Ipv6Addr,
-    /// Table sizes.
-    pub(crate) tables: Tables,
-    /// The BGP identifier; the node's IPv4 address where it is not given.
-    pub(crate) router_id: Option<RouterId>,
-}
-
-/// How programs are attached.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum XdpMode {
-    /// Native where the driver has it, generic else.
-    #[default]
-    Auto,
-    /// Native or not at all.
-    Native,
-    /// Generic always.
-    Generic,
-}
-
-/// How large the kernel's tables are; fixed when they are first made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
-pub(crate) struct Tables {
-    /// Service records: one for each address and one for each address, port and protocol.
-    pub(crate) services: u32,
-    /// Slots of all services together.
-    pub(crate) slots: u32,
-    /// Memberships of backends in services.
-    pub(crate) backends: u32,
-    /// Flows that can be remembered while their slots are in change.
-    pub(crate) flows: u32,
-}
-
-/// The settings of a backend.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Backend {
-    /// Where encapsulated packets come in.
-    pub(crate) interfaces: Vec<String>,
-    /// The outer sources of trusted balancers.
-    pub(crate) balancers: Vec<Prefix>,
-    /// The virtual addresses that this host serves.
-    pub(crate) vips: Vec<IpAddr>,
-}
+use super::{
+    Backend, Balancer, Bgp, Config, Edge, Etcd, Kubernetes, Log, RoleConfig, SourceConfig, Tables,
+    XdpMode,
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -121,12 +20,12 @@ struct Raw {
     role: Role,
     #[serde(default = "default_socket")]
     socket: PathBuf,
-    #[serde(default = "default_state_dir")]
-    state_dir: PathBuf,
+    state_dir: Option<PathBuf>,
     #[serde(default = "default_bpf_dir")]
     bpf_dir: PathBuf,
-    #[serde(default = "default_manifests")]
-    manifests: PathBuf,
+    manifests: Option<PathBuf>,
+    kubernetes: Option<Kubernetes>,
+    etcd: Option<Etcd>,
     metrics: Option<SocketAddr>,
     #[serde(default)]
     log: Log,
@@ -160,6 +59,9 @@ struct RawBackend {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RawBgp {
     router_id: Option<Ipv4Addr>,
+    secrets_namespace: Option<String>,
+    status_report: Option<bool>,
+    announce_empty: Option<bool>,
 }
 
 impl Config {
@@ -173,35 +75,29 @@ impl Config {
         Self::parse(&text).with_context(|| format!("in the configuration {}", path.display()))
     }
 
-    fn parse(text: &str) -> Result<Self> {
-        let raw: Raw = toml::from_str(text)?;
-        let role = match (raw.role, raw.balancer, raw.backend) {
-            (Role::Balancer, Some(balancer), None) => RoleConfig::Balancer(Balancer {
-                manifests: raw.manifests,
-                state_dir: raw.state_dir,
-                interfaces: interfaces("balancer", balancer.interfaces)?,
-                xdp: balancer.xdp,
-                outer_v4: outer_v4(balancer.outer_source_ipv4)?,
-                outer_v6: outer_v6(balancer.outer_source_ipv6)?,
-                tables: balancer.tables.checked()?,
-                router_id: raw.bgp.router_id.map(RouterId::try_from).transpose()?,
-            }),
-            (Role::Backend, None, Some(backend)) => {
-                ensure!(!backend.balancers.is_empty(), "backend.balancers is empty");
-                ensure!(!backend.vips.is_empty(), "backend.vips is empty");
-                RoleConfig::Backend(Backend {
-                    interfaces: interfaces("backend", backend.interfaces)?,
-                    balancers: backend.balancers,
-                    vips: backend.vips,
-                })
+    pub(super) fn parse(text: &str) -> Result<Self> {
+        toml::from_str::<Raw>(text)?.try_into()
+    }
+}
+
+impl TryFrom<Raw> for Config {
+    type Error = anyhow::Error;
+
+    fn try_from(mut raw: Raw) -> Result<Self> {
+        let (balancer, backend) = (raw.balancer.take(), raw.backend.take());
+        let role = match (raw.role, balancer, backend) {
+            (Role::Balancer, Some(balancer), None) => {
+                RoleConfig::Edge(raw.edge(Some(balancer.try_into()?))?)
             }
+            (Role::Announcer, None, None) => RoleConfig::Edge(raw.edge(None)?),
+            (Role::Backend, None, Some(backend)) => RoleConfig::Backend(backend.try_into()?),
             (Role::Balancer, None, _) => bail!("role is balancer, but there is no [balancer]"),
             (Role::Backend, _, None) => bail!("role is backend, but there is no [backend]"),
-            (Role::Balancer, Some(_), Some(_)) => {
-                bail!("role is balancer, but there is a [backend]")
+            (role @ (Role::Balancer | Role::Announcer), _, Some(_)) => {
+                bail!("role is {role}, but there is a [backend]")
             }
-            (Role::Backend, Some(_), Some(_)) => {
-                bail!("role is backend, but there is a [balancer]")
+            (role @ (Role::Announcer | Role::Backend), Some(_), _) => {
+                bail!("role is {role}, but there is a [balancer]")
             }
         };
         Ok(Self {
@@ -211,27 +107,82 @@ impl Config {
             metrics: raw.metrics,
             log: raw.log,
             role,
+            remarks: Vec::new(),
         })
     }
 }
 
-impl Default for Log {
-    fn default() -> Self {
-        Self {
-            level: "info".to_owned(),
-            format: LogFormat::Text,
+impl Raw {
+    fn edge(&mut self, balancer: Option<Balancer>) -> Result<Edge> {
+        let source = self.source()?;
+        let is_directory = matches!(source, SourceConfig::Directory(_));
+        let (bgp, default) = (&self.bgp, Bgp::default());
+        Ok(Edge {
+            source,
+            state_dir: self
+                .state_dir
+                .take()
+                .or_else(|| is_directory.then(default_state_dir)),
+            balancer,
+            bgp: Bgp {
+                router_id: bgp.router_id.map(RouterId::try_from).transpose()?,
+                enabled: true,
+                secrets_namespace: bgp
+                    .secrets_namespace
+                    .clone()
+                    .unwrap_or(default.secrets_namespace),
+                status_report: bgp.status_report.unwrap_or(default.status_report),
+                announce_empty: bgp.announce_empty.unwrap_or(default.announce_empty),
+            },
+        })
+    }
+
+    fn source(&mut self) -> Result<SourceConfig> {
+        match (
+            self.manifests.take(),
+            self.kubernetes.take(),
+            self.etcd.take(),
+        ) {
+            (None, Some(kubernetes), None) => Ok(SourceConfig::Kubernetes(kubernetes)),
+            (None, None, Some(etcd)) => {
+                ensure!(!etcd.endpoints.is_empty(), "etcd.endpoints is empty");
+                Ok(SourceConfig::Etcd(etcd))
+            }
+            (manifests, None, None) => Ok(SourceConfig::Directory(
+                manifests.unwrap_or_else(default_manifests),
+            )),
+            (_, Some(_), _) | (_, _, Some(_)) => {
+                bail!("objects come from one place: manifests, [kubernetes] or [etcd]")
+            }
         }
     }
 }
 
-impl Default for Tables {
-    fn default() -> Self {
-        Self {
-            services: 1 << 17,
-            slots: 1 << 22,
-            backends: 1 << 17,
-            flows: 1 << 18,
-        }
+impl TryFrom<RawBalancer> for Balancer {
+    type Error = anyhow::Error;
+
+    fn try_from(raw: RawBalancer) -> Result<Self> {
+        Ok(Self {
+            interfaces: interfaces("balancer", raw.interfaces)?,
+            xdp: raw.xdp,
+            outer_v4: outer_v4(raw.outer_source_ipv4)?,
+            outer_v6: outer_v6(raw.outer_source_ipv6)?,
+            tables: raw.tables.checked()?,
+        })
+    }
+}
+
+impl TryFrom<RawBackend> for Backend {
+    type Error = anyhow::Error;
+
+    fn try_from(raw: RawBackend) -> Result<Self> {
+        ensure!(!raw.balancers.is_empty(), "backend.balancers is empty");
+        ensure!(!raw.vips.is_empty(), "backend.vips is empty");
+        Ok(Self {
+            interfaces: interfaces("backend", raw.interfaces)?,
+            balancers: raw.balancers,
+            vips: raw.vips,
+        })
     }
 }
 
@@ -253,7 +204,8 @@ impl Tables {
     }
 }
 
-fn interfaces(section: &str, names: Vec<String>) -> Result<Vec<String>> {
+/// Checks the names of interfaces.
+pub(super) fn interfaces(section: &str, names: Vec<String>) -> Result<Vec<String>> {
     ensure!(!names.is_empty(), "{section}.interfaces is empty");
     for name in &names {
         let good = (1..=15).contains(&name.len())
@@ -266,7 +218,7 @@ fn interfaces(section: &str, names: Vec<String>) -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn outer_v4(prefix: Prefix) -> Result<(Ipv4Addr, u8)> {
+pub(super) fn outer_v4(prefix: Prefix) -> Result<(Ipv4Addr, u8)> {
     match prefix.addr() {
         IpAddr::V4(addr) if prefix.len() <= 31 => Ok((addr, prefix.len())),
         IpAddr::V4(_) | IpAddr::V6(_) => bail!(
@@ -276,7 +228,7 @@ fn outer_v4(prefix: Prefix) -> Result<(Ipv4Addr, u8)> {
     }
 }
 
-fn outer_v6(prefix: Prefix) -> Result<Ipv6Addr> {
+pub(super) fn outer_v6(prefix: Prefix) -> Result<Ipv6Addr> {
     match prefix.addr() {
         IpAddr::V6(addr) if prefix.len() <= 64 => Ok(addr),
         IpAddr::V4(_) | IpAddr::V6(_) => bail!(
@@ -286,7 +238,8 @@ fn outer_v6(prefix: Prefix) -> Result<Ipv6Addr> {
     }
 }
 
-fn node_name(given: Option<String>) -> Result<NodeName> {
+/// The given name, else the host's.
+pub(super) fn node_name(given: Option<String>) -> Result<NodeName> {
     let name = match given {
         Some(name) => name,
         None => std::fs::read_to_string("/proc/sys/kernel/hostname")
@@ -297,7 +250,7 @@ fn node_name(given: Option<String>) -> Result<NodeName> {
     name.parse::<NodeName>().context("node-name")
 }
 
-fn default_socket() -> PathBuf {
+pub(super) fn default_socket() -> PathBuf {
     "/run/sluicegate/agent.sock".into()
 }
 
@@ -305,7 +258,7 @@ fn default_state_dir() -> PathBuf {
     "/var/lib/sluicegate".into()
 }
 
-fn default_bpf_dir() -> PathBuf {
+pub(super) fn default_bpf_dir() -> PathBuf {
     "/sys/fs/bpf".into()
 }
 
@@ -329,7 +282,13 @@ mod tests {
     fn a_balancer_needs_interfaces_and_outer_sources() {
         let config = Config::parse(BALANCER).unwrap();
 
-        assert!(matches!(config.role, RoleConfig::Balancer(_)));
+        let RoleConfig::Edge(edge) = &config.role else {
+            panic!("{config:?}");
+        };
+        assert!(edge.balancer.is_some());
+        let manifests = "/etc/sluicegate/manifests".into();
+        assert_eq!(edge.source, SourceConfig::Directory(manifests));
+        assert_eq!(edge.state_dir, Some("/var/lib/sluicegate".into()));
         assert_eq!(config.socket, Path::new("/run/sluicegate/agent.sock"));
         for line in ["interfaces", "outer-source-ipv4", "outer-source-ipv6"] {
             let without: String = BALANCER
@@ -354,6 +313,31 @@ mod tests {
         for file in files {
             let config = Config::read(&file.path());
             assert!(config.is_ok(), "{:#}", config.unwrap_err());
+        }
+    }
+
+    #[test]
+    fn objects_come_from_one_place() {
+        let announcer = "node-name = \"n1\"\nrole = \"announcer\"\n";
+        let source = |more: &str| {
+            let config = Config::parse(&format!("{announcer}{more}"))?;
+            let RoleConfig::Edge(edge) = config.role else {
+                bail!("no edge");
+            };
+            Ok(edge)
+        };
+
+        let edge = source("[kubernetes]\nkubeconfig = \"/k\"\n").unwrap();
+        assert!(matches!(edge.source, SourceConfig::Kubernetes(_)));
+        assert_eq!((edge.state_dir, edge.balancer), (None, None));
+        let edge = source("[etcd]\nendpoints = [\"http://e:2379\"]\n").unwrap();
+        assert!(matches!(edge.source, SourceConfig::Etcd(_)));
+        for more in [
+            "manifests = \"/m\"\n[kubernetes]\n",
+            "[kubernetes]\n[etcd]\nendpoints = [\"http://e:2379\"]\n",
+            "[etcd]\n",
+        ] {
+            assert!(source(more).is_err(), "{more}");
         }
     }
 
