@@ -1,7 +1,5 @@
 //! What is known without any object.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use types::{NodeName, RouterId};
@@ -32,15 +30,6 @@ pub struct Facts {
     pub announce_empty: bool,
 }
 
-/// An interface of this node.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Interface {
-    /// Whether it is administratively up, and its link is up or does not say.
-    pub up: bool,
-    /// All of its addresses.
-    pub addresses: BTreeSet<IpAddr>,
-}
-
 impl Facts {
     /// Where Cilium looks for the Secrets of BGP peers.
     pub const SECRETS_NAMESPACE: &str = "kube-system";
@@ -59,22 +48,5 @@ impl Facts {
             status_reports: true,
             announce_empty: true,
         }
-    }
-}
-
-impl Interface {
-    /// Its addresses that others can reach it at.
-    pub(crate) fn usable(&self) -> impl Iterator<Item = IpAddr> + '_ {
-        self.addresses.iter().copied().filter(is_usable)
-    }
-}
-
-fn is_usable(addr: &IpAddr) -> bool {
-    if addr.is_loopback() || addr.is_multicast() || addr.is_unspecified() {
-        return false;
-    }
-    match addr {
-        IpAddr::V4(addr) => !addr.is_link_local(),
-        IpAddr::V6(addr) => !addr.is_unicast_link_local() && addr.to_ipv4_mapped().is_none(),
     }
 }

@@ -14,9 +14,7 @@ use crate::exports::Exports;
 use crate::network::Network;
 use crate::node_configs::NodeConfigs;
 use crate::objects::Objects;
-use crate::{
-    Changes, Drained, Facts, Forwarding, Inputs, Interface, LeftOut, Role, ipam, objects, remarks,
-};
+use crate::{Changes, Drained, Facts, Forwarding, Inputs, LeftOut, Role, ipam, objects, remarks};
 
 /// The index from objects to each feature's desired state.
 #[derive(Debug)]
@@ -108,9 +106,10 @@ impl Desired {
         self.settle(Changes::default())
     }
 
-    /// Exactly these are this node's interfaces, by name. Peers with a `sourceInterface` are run, and
-    /// addresses of interfaces announced, once they are known.
-    pub fn on_interfaces(&mut self, interfaces: BTreeMap<String, Interface>) -> Changes {
+    /// Exactly these interfaces of this node are up, each with all of its addresses: administratively up,
+    /// with a link that is up or does not say. Peers with a `sourceInterface` are run, and addresses of
+    /// interfaces announced, once they are known.
+    pub fn on_interfaces(&mut self, interfaces: BTreeMap<String, BTreeSet<IpAddr>>) -> Changes {
         if self.network.interfaces != interfaces {
             self.network.interfaces = interfaces;
             self.dirty_instances = true;

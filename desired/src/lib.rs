@@ -37,7 +37,7 @@ mod settle;
 
 pub use balancer::Drained;
 pub use changes::{BgpChanges, Changes, Progress};
-pub use facts::{Facts, Interface};
+pub use facts::Facts;
 pub use index::Desired;
 pub use instances::{LeftOut, Reason};
 pub use lb_ipam::Inputs;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use api::Kind;
-use desired::{Facts, Forwarding, Interface, Role};
+use desired::{Facts, Forwarding, Role};
 use serde_json::{Value, json};
 use types::{Family, ObjectName};
 
@@ -248,31 +248,23 @@ fn addresses_of_an_interface_are_announced_while_it_is_up() {
         "ad",
         json!({"advertisements": [{"advertisementType": "Interface", "interface": {"name": "lo"}}]}),
     )));
-    let interfaces = |up| {
-        let addresses = [
-            "127.0.0.1",
-            "::1",
-            "192.0.2.77",
-            "2001:db8::77",
-            "fe80::1",
-            "ff02::1",
-            "::ffff:192.0.2.78",
-        ];
-        let lo = Interface {
-            up,
-            addresses: addresses.map(|addr| addr.parse().unwrap()).into(),
-        };
-        [
-            ("lo".to_owned(), lo),
-            ("eth0".to_owned(), Interface::default()),
-        ]
-        .into()
-    };
+    let addresses = [
+        "127.0.0.1",
+        "::1",
+        "192.0.2.77",
+        "2001:db8::77",
+        "fe80::1",
+        "ff02::1",
+        "::ffff:192.0.2.78",
+    ];
+    let addresses = addresses.map(|addr| addr.parse().unwrap());
+    let lo = ("lo".to_owned(), addresses.into());
+    let eth0 = || ("eth0".to_owned(), ["10.0.0.9".parse().unwrap()].into());
     let before = world.routes("tor", Family::V4);
 
-    world.connect(BTreeMap::new(), interfaces(true));
+    world.connect(BTreeMap::new(), [lo, eth0()].into());
     let up = [Family::V4, Family::V6].map(|family| world.routes("tor", family));
-    world.connect(BTreeMap::new(), interfaces(false));
+    world.connect(BTreeMap::new(), [eth0()].into());
 
     assert_eq!(before, NOTHING);
     assert_eq!(up, [["192.0.2.77/32"], ["2001:db8::77/128"]]);

@@ -11,4 +11,5 @@ mod operator;
 mod property;
 mod reach;
 mod router_ids;
+mod scale;
 mod world;

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use api::Kind;
 use bgp_speaker_core::desired::Peer;
-use desired::Interface;
 use serde_json::{Value, json};
 use types::Family;
 
@@ -64,12 +63,10 @@ fn a_source_interface_gives_the_only_address_of_the_peers_family() {
     );
     let mut source = |addresses: &[&str]| {
         let addresses = addresses.iter().map(|addr| addr.parse().unwrap());
-        // Whether a route leads out there does not depend on the interface being up.
-        let lo = Interface {
-            up: false,
-            addresses: addresses.collect(),
-        };
-        world.connect(BTreeMap::new(), [("lo".to_owned(), lo)].into());
+        world.connect(
+            BTreeMap::new(),
+            [("lo".to_owned(), addresses.collect())].into(),
+        );
         let found = only_peer(&world).and_then(|peer| peer.local_address);
         found.map_or_else(|| left_out(&world).join(""), |addr| addr.to_string())
     };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use api::Kind;
-use desired::{Drained, Facts, Forwarding, Interface, Role};
+use desired::{Drained, Facts, Forwarding, Role};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use types::{Family, ObjectName, Protocol, Vip};
@@ -147,11 +147,8 @@ fn happen(world: &mut World, happening: Happening) {
             let addresses = ["10.0.0.9", "fe80::9", "fd00::9"]
                 .into_iter()
                 .take(usize::from(number / 2));
-            let interface = Interface {
-                up: number % 2 == 0,
-                addresses: addresses.map(|addr| addr.parse().expect("one")).collect(),
-            };
-            let interfaces = [("eth0".to_owned(), interface)].into();
+            let addresses = addresses.map(|addr| addr.parse().expect("one"));
+            let interfaces = [("eth0".to_owned(), addresses.collect())].into();
             world.connect(gateways.collect(), interfaces);
         }
     }
