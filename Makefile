@@ -10,40 +10,52 @@ BENCH ?= all
 DEMO ?= edge
 KEEP ?=
 
-.PHONY: help setup build demo test bench lint audit fuzz clean
+.PHONY: help setup needs kubernetes build demo lab test bench lint audit fuzz clean
 
 help: ## list the tasks
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
 setup: ## install what building and testing need; says what it installs, safe to repeat
 	@scripts/setup
+	@scripts/setup kubernetes
 
-build: setup ## build the release programs and the kernel programs
+# All but the cluster, which is the only thing that needs Go.
+needs:
+	@scripts/setup
+
+# The cluster's programs, for what starts one.
+kubernetes:
+	@scripts/setup kubernetes
+
+build: needs ## build the release programs and the kernel programs
 	cargo run --quiet --package bpf-build
 	cargo build --release --workspace
 
-demo: build ## the edge node on real traffic, in a lab of network namespaces (KEEP=1 leaves it up)
+demo: build $(if $(filter kubernetes,$(DEMO)),kubernetes) ## on real traffic: the edge node, or DEMO=kubernetes (KEEP=1: stays up)
 	@KEEP="$(KEEP)" $(TARGET)/release/sluice-demo $(DEMO)
 
-test: build ## every test: unit, property, kernel, real routers, end to end
+lab: build kubernetes ## a Kubernetes cluster of two nodes behind a router, to play with until Ctrl-C
+	@$(TARGET)/release/sluice-demo lab
+
+test: build kubernetes ## every test: unit, property, kernel, real routers, end to end
 	cargo xtask deps
 	cargo test --quiet --doc --workspace
 	SLUICE_TEST_REQUIRE=1 cargo nextest run --workspace --config-file .config/nextest.toml
 
-bench: build ## measure (BENCH=agent|bgp|lb|xdp|all); tables, and target/bench/AREA.json
+bench: build $(if $(filter k8s,$(BENCH)),kubernetes) ## measure (BENCH=agent|bgp|lb|xdp|all); tables, and target/bench/AREA.json
 	@$(TARGET)/release/sluice-bench $(BENCH)
 
-lint: setup ## formatting, clippy, dependencies' direction, names in the documents
+lint: needs ## formatting, clippy, dependencies' direction, names in the documents
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo xtask deps
 	cargo xtask docs
 
-audit: setup ## licences, sources and banned crates
+audit: needs ## licences, sources and banned crates
 	@scripts/setup cargo-deny
 	cargo deny check bans licenses sources
 
-fuzz: setup ## run every fuzz target for a minute (needs a nightly toolchain)
+fuzz: needs ## run every fuzz target for a minute (needs a nightly toolchain)
 	@scripts/fuzz 60
 
 clean: ## remove everything that was built

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use agent_api::{
     Allocation, Bgp, Drained, Interface, Ipam, Lb, Maglev, Peer, Pool, Role, Route, Service,
-    Status, Transitions,
+    Status, Transitions, Withdrawn,
 };
 use anyhow::{Context as _, Result, bail};
 use types::{BackendAddr, NodeName, Vip};
 use xdp_l4lb::{BackendDesired, BackendRole, DecapCounters};
 
-use crate::balancer::{interfaces, verdicts};
 use crate::config::{self, Config};
+use crate::edge::{interfaces, verdicts};
 use crate::http::Api;
 use crate::{http, stop};
 
@@ -120,6 +120,8 @@ impl Api for Node {
             ready: state.applied && problems.is_empty(),
             problems,
             remarks: Vec::new(),
+            source: None,
+            operator: None,
             objects: Vec::new(),
             refused: Vec::new(),
             interfaces: state.interfaces.clone(),
@@ -130,6 +132,7 @@ impl Api for Node {
             vips_wanted: 0,
             stores: 0,
             drained: Vec::new(),
+            withdrawn: false,
         })
     }
 
@@ -156,6 +159,10 @@ impl Api for Node {
 
     async fn drain(&self, _: BackendAddr, _: bool) -> Result<Option<Drained>> {
         bail!("this node is a backend: drain it at its balancers")
+    }
+
+    async fn withdraw(&self, _: bool) -> Result<Withdrawn> {
+        bail!("this node is a backend and announces nothing: drain it at its balancers")
     }
 
     async fn peers(&self) -> Result<Vec<Peer>> {

@@ -1,26 +1,32 @@
 //! The per-node daemon: reads its configuration, starts what its role needs, and waits.
 
 mod backend;
-mod balancer;
 mod config;
+mod edge;
 mod http;
 mod limits;
 mod log;
 mod stop;
+mod surroundings;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 
-use crate::config::{Config, RoleConfig};
+use crate::config::{Config, Environment, Flags, RoleConfig};
 
-/// The Sluicegate agent: balances and announces virtual addresses, or serves as a backend.
+/// The Sluicegate agent: announces virtual addresses and balances them, or serves as a backend.
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "The configuration is one TOML file; docs/standalone.md names every key.\n\
+    after_help = "On a Kubernetes node:  sluice-agent --kubeconfig FILE --node-name NAME\n\
+        In a pod:              sluice-agent\n\
+        On a standalone node:  sluice-agent --config FILE\n\
+        In a fleet:            sluice-agent --etcd URL --etcd URL ...\n\n\
+        Without a configuration file the agent announces addresses and leaves balancing to another \
+        program, such as kube-proxy. With one, --kubeconfig and --etcd say where objects come from \
+        instead of its manifests. docs/standalone.md names every key.\n\
         SIGTERM stops the agent and leaves traffic flowing: what is in the kernel stays, and \
         routers keep its routes until it is back (BGP graceful restart).\n\
         An agent whose state database is broken does not start. Put a copy back, or set the broken \
@@ -28,9 +34,8 @@ use crate::config::{Config, RoleConfig};
         requests them (sluice lb-ipam export prints such requests while an agent runs)."
 )]
 struct Args {
-    /// The configuration file
-    #[arg(long, default_value = "/etc/sluicegate/agent.toml")]
-    config: PathBuf,
+    #[command(flatten)]
+    flags: Flags,
 
     /// Check the configuration and end
     #[arg(long)]
@@ -42,7 +47,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    match start(&Args::parse()) {
+    match start(Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("sluice-agent: {error:#}");
@@ -51,16 +56,20 @@ fn main() -> ExitCode {
     }
 }
 
-fn start(args: &Args) -> Result<()> {
-    let config = Config::read(&args.config)?;
+fn start(args: Args) -> Result<()> {
+    let subject = args.flags.subject();
+    let config = args.flags.config(&Environment::read())?;
     if args.check {
-        println!("{} is valid", args.config.display());
+        println!("{subject} is valid");
         return Ok(());
     }
     if args.reset_state {
         return reset_state(&config);
     }
     log::start(&config.log)?;
+    for remark in &config.remarks {
+        tracing::warn!(%remark, "a setting");
+    }
     limits::raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -69,7 +78,7 @@ fn start(args: &Args) -> Result<()> {
         .context("starting the runtime")?;
     let outcome = runtime.block_on(async {
         match &config.role {
-            RoleConfig::Balancer(own) => balancer::run(&config, own).await,
+            RoleConfig::Edge(own) => edge::run(&config, own).await,
             RoleConfig::Backend(own) => backend::run(&config, own).await,
         }
     });
@@ -80,11 +89,15 @@ fn start(args: &Args) -> Result<()> {
 
 /// Sets the state database aside; an agent that runs keeps it.
 fn reset_state(config: &Config) -> Result<()> {
-    let RoleConfig::Balancer(own) = &config.role else {
-        bail!("a backend keeps no state");
+    let state_dir = match &config.role {
+        RoleConfig::Edge(own) => own.state_dir.as_deref(),
+        RoleConfig::Backend(_) => None,
     };
-    let folder = own.state_dir.display();
-    let aside = store::reset_state(&own.state_dir)
+    let Some(state_dir) = state_dir else {
+        bail!("this agent keeps no state");
+    };
+    let folder = state_dir.display();
+    let aside = store::reset_state(state_dir)
         .with_context(|| format!("resetting the state in {folder}"))?;
     match aside {
         Some(aside) => println!(

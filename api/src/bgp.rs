@@ -3,6 +3,9 @@
 mod advertisement;
 mod cluster;
 mod community;
+mod node;
+mod node_override;
+mod node_status;
 mod peer;
 
 pub use advertisement::{
@@ -10,4 +13,7 @@ pub use advertisement::{
 };
 pub use cluster::{BgpClusterConfig, BgpInstance, BgpPeer, PeerAddress};
 pub use community::LargeCommunity;
+pub use node::{NodeConfig, NodeInstance, NodePeer, NodeSpec};
+pub use node_override::{InstanceOverride, NodeConfigOverride, PeerOverride};
+pub use node_status::{InstanceStatus, NodeStatus, PeerStatus, PeerTimers, RouteCount};
 pub use peer::{BgpPeerConfig, PeerFamily, SessionSettings};

@@ -23,15 +23,17 @@ pub enum Kind {
     CiliumBGPPeerConfig,
     /// What is announced, and with which attributes.
     CiliumBGPAdvertisement,
+    /// What one node is to run; written by the operator.
+    CiliumBGPNodeConfig,
+    /// What one node has different from its CiliumBGPClusterConfig.
+    CiliumBGPNodeConfigOverride,
 }
 
 /// Kinds that are known by name and refused, with the API versions they have.
-pub(crate) const NOT_YET: [(&str, &[&str]); 22] = [
+pub(crate) const NOT_YET: [(&str, &[&str]); 20] = [
     ("Namespace", V1),
     ("Pod", V1),
     ("CiliumL2AnnouncementPolicy", CILIUM),
-    ("CiliumBGPNodeConfig", CILIUM),
-    ("CiliumBGPNodeConfigOverride", CILIUM),
     ("CiliumEgressGatewayPolicy", CILIUM),
     ("CiliumNetworkPolicy", CILIUM),
     ("CiliumClusterwideNetworkPolicy", CILIUM),
@@ -58,7 +60,7 @@ const NETWORKING: &[&str] = &["networking.k8s.io/v1"];
 
 impl Kind {
     /// Every kind, in the order of [`Ord`].
-    pub const ALL: [Kind; 8] = [
+    pub const ALL: [Kind; 10] = [
         Kind::Service,
         Kind::EndpointSlice,
         Kind::Node,
@@ -67,6 +69,8 @@ impl Kind {
         Kind::CiliumBGPClusterConfig,
         Kind::CiliumBGPPeerConfig,
         Kind::CiliumBGPAdvertisement,
+        Kind::CiliumBGPNodeConfig,
+        Kind::CiliumBGPNodeConfigOverride,
     ];
 
     /// The name, as `kind` has it in a manifest.
@@ -81,6 +85,8 @@ impl Kind {
             Self::CiliumBGPClusterConfig => "CiliumBGPClusterConfig",
             Self::CiliumBGPPeerConfig => "CiliumBGPPeerConfig",
             Self::CiliumBGPAdvertisement => "CiliumBGPAdvertisement",
+            Self::CiliumBGPNodeConfig => "CiliumBGPNodeConfig",
+            Self::CiliumBGPNodeConfigOverride => "CiliumBGPNodeConfigOverride",
         }
     }
 
@@ -99,7 +105,9 @@ impl Kind {
             Self::CiliumLoadBalancerIPPool
             | Self::CiliumBGPClusterConfig
             | Self::CiliumBGPPeerConfig
-            | Self::CiliumBGPAdvertisement => CILIUM,
+            | Self::CiliumBGPAdvertisement
+            | Self::CiliumBGPNodeConfig
+            | Self::CiliumBGPNodeConfigOverride => CILIUM,
         }
     }
 
@@ -112,7 +120,9 @@ impl Kind {
             Self::CiliumLoadBalancerIPPool
             | Self::CiliumBGPClusterConfig
             | Self::CiliumBGPPeerConfig
-            | Self::CiliumBGPAdvertisement => "cilium.io",
+            | Self::CiliumBGPAdvertisement
+            | Self::CiliumBGPNodeConfig
+            | Self::CiliumBGPNodeConfigOverride => "cilium.io",
         }
     }
 
@@ -128,6 +138,8 @@ impl Kind {
             Self::CiliumBGPClusterConfig => "ciliumbgpclusterconfigs",
             Self::CiliumBGPPeerConfig => "ciliumbgppeerconfigs",
             Self::CiliumBGPAdvertisement => "ciliumbgpadvertisements",
+            Self::CiliumBGPNodeConfig => "ciliumbgpnodeconfigs",
+            Self::CiliumBGPNodeConfigOverride => "ciliumbgpnodeconfigoverrides",
         }
     }
 
@@ -140,7 +152,9 @@ impl Kind {
             | Self::CiliumLoadBalancerIPPool
             | Self::CiliumBGPClusterConfig
             | Self::CiliumBGPPeerConfig
-            | Self::CiliumBGPAdvertisement => false,
+            | Self::CiliumBGPAdvertisement
+            | Self::CiliumBGPNodeConfig
+            | Self::CiliumBGPNodeConfigOverride => false,
         }
     }
 }

@@ -6,6 +6,7 @@
 pub mod annotations;
 pub mod bgp;
 pub mod condition;
+pub mod crd;
 mod delta;
 mod endpoint_slice;
 mod fault;
@@ -28,7 +29,7 @@ pub use fault::{Fault, FieldPath, Refusal, Step};
 /// A point in time, as metadata and conditions have it.
 pub use jiff::Timestamp;
 pub use kind::{Key, Kind};
-pub use meta::Metadata;
+pub use meta::{Metadata, Owner};
 pub use node::{Node, NodeAddress, NodeAddressType, extra_node_labels};
 pub use object::{Object, Strictness, Unenforced};
 pub use pool::{Block, LoadBalancerIPPool};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use types::ObjectName;
 
 use crate::Kind;
@@ -31,6 +31,17 @@ pub struct Metadata {
     pub created: Option<Timestamp>,
     /// When it is to be deleted; set while finalizers keep it.
     pub deleted: Option<Timestamp>,
+}
+
+/// The object whose deletion deletes another one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Owner {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+    /// Tells it from an earlier one of the same name, where objects have such a thing.
+    pub uid: Option<String>,
 }
 
 /// Metadata as a file has it. Some fields are only named here so that they are not unknown.
@@ -74,7 +85,36 @@ impl Default for Metadata {
     }
 }
 
+impl Owner {
+    /// The entry of `metadata.ownerReferences`.
+    pub(crate) fn reference(&self) -> Value {
+        let mut reference = json!({
+            "apiVersion": self.kind.api_versions().first(), "kind": self.kind.as_str(),
+            "name": self.name, "controller": true,
+        });
+        if let (Some(uid), Some(fields)) = (&self.uid, reference.as_object_mut()) {
+            fields.insert("uid".to_owned(), json!(uid));
+        }
+        reference
+    }
+}
+
 impl RawMetadata {
+    /// The owner of that kind that is marked as the one which decides.
+    pub(crate) fn controller(&self, kind: Kind) -> Option<Owner> {
+        let text = |entry: &Value, field: &str| entry.get(field)?.as_str().map(str::to_owned);
+        let mut entries = self.owner_references.as_ref()?.as_array()?.iter();
+        let entry = entries.find(|entry| {
+            entry.get("controller").and_then(Value::as_bool) == Some(true)
+                && text(entry, "kind").as_deref() == Some(kind.as_str())
+        })?;
+        Some(Owner {
+            kind,
+            name: text(entry, "name")?,
+            uid: text(entry, "uid").filter(|uid| !uid.is_empty()),
+        })
+    }
+
     /// The metadata; without a name of its own after a fault.
     pub(crate) fn check(self, kind: Kind, faults: &mut Faults) -> Metadata {
         let at = At::ROOT.field("metadata");

@@ -9,10 +9,12 @@ use serde_json::Value;
 use types::ObjectName;
 
 use crate::annotations;
-use crate::bgp::{BgpAdvertisement, BgpClusterConfig, BgpPeerConfig};
+use crate::bgp::{
+    BgpAdvertisement, BgpClusterConfig, BgpPeerConfig, NodeConfig, NodeConfigOverride,
+};
 use crate::fault::{At, Faults};
 use crate::kind::NOT_YET;
-use crate::meta::RawMetadata;
+use crate::meta::{Owner, RawMetadata};
 use crate::{
     Condition, EndpointSlice, Fault, FieldPath, Key, Kind, LoadBalancerIPPool, Metadata, Node,
     Refusal, Secret, Service, Step,
@@ -37,6 +39,10 @@ pub enum Object {
     CiliumBGPPeerConfig(Arc<BgpPeerConfig>),
     /// See [`BgpAdvertisement`].
     CiliumBGPAdvertisement(Arc<BgpAdvertisement>),
+    /// See [`NodeConfig`].
+    CiliumBGPNodeConfig(Arc<NodeConfig>),
+    /// See [`NodeConfigOverride`].
+    CiliumBGPNodeConfigOverride(Arc<NodeConfigOverride>),
 }
 
 /// What happens to fields that are not known.
@@ -120,6 +126,10 @@ impl Object {
             Kind::CiliumBGPAdvertisement => {
                 build(value, strictness).map(Self::CiliumBGPAdvertisement)
             }
+            Kind::CiliumBGPNodeConfig => build(value, strictness).map(Self::CiliumBGPNodeConfig),
+            Kind::CiliumBGPNodeConfigOverride => {
+                build(value, strictness).map(Self::CiliumBGPNodeConfigOverride)
+            }
         }
     }
 
@@ -141,6 +151,8 @@ impl Object {
             Self::CiliumBGPClusterConfig(_) => Kind::CiliumBGPClusterConfig,
             Self::CiliumBGPPeerConfig(_) => Kind::CiliumBGPPeerConfig,
             Self::CiliumBGPAdvertisement(_) => Kind::CiliumBGPAdvertisement,
+            Self::CiliumBGPNodeConfig(_) => Kind::CiliumBGPNodeConfig,
+            Self::CiliumBGPNodeConfigOverride(_) => Kind::CiliumBGPNodeConfigOverride,
         }
     }
 
@@ -156,6 +168,8 @@ impl Object {
             Self::CiliumBGPClusterConfig(object) => &object.meta,
             Self::CiliumBGPPeerConfig(object) => &object.meta,
             Self::CiliumBGPAdvertisement(object) => &object.meta,
+            Self::CiliumBGPNodeConfig(object) => &object.meta,
+            Self::CiliumBGPNodeConfigOverride(object) => &object.meta,
         }
     }
 
@@ -168,7 +182,11 @@ impl Object {
             Self::CiliumBGPClusterConfig(object) => &object.unenforced,
             Self::CiliumBGPPeerConfig(object) => &object.unenforced,
             Self::CiliumBGPAdvertisement(object) => &object.unenforced,
-            Self::Node(_) | Self::Secret(_) | Self::CiliumLoadBalancerIPPool(_) => &[],
+            Self::CiliumBGPNodeConfigOverride(object) => &object.unenforced,
+            Self::Node(_)
+            | Self::Secret(_)
+            | Self::CiliumLoadBalancerIPPool(_)
+            | Self::CiliumBGPNodeConfig(_) => &[],
         }
     }
 
@@ -181,7 +199,11 @@ impl Object {
             Self::CiliumBGPClusterConfig(object) => &object.conditions,
             Self::CiliumBGPPeerConfig(object) => &object.conditions,
             Self::CiliumBGPAdvertisement(object) => &object.conditions,
-            Self::EndpointSlice(_) | Self::Node(_) | Self::Secret(_) => &[],
+            Self::CiliumBGPNodeConfig(object) => &object.conditions,
+            Self::EndpointSlice(_)
+            | Self::Node(_)
+            | Self::Secret(_)
+            | Self::CiliumBGPNodeConfigOverride(_) => &[],
         }
     }
 }
@@ -202,6 +224,11 @@ impl fmt::Display for Unenforced {
 }
 
 impl<S, T: Default> Document<S, T> {
+    /// The object of that kind whose deletion deletes this one, if one is named.
+    pub(crate) fn controller(&self, kind: Kind) -> Option<Owner> {
+        self.metadata.as_ref()?.controller(kind)
+    }
+
     /// Metadata, spec and status; a fault for each that is missing and must not be.
     pub(crate) fn open(self, kind: Kind, faults: &mut Faults) -> (Metadata, Option<S>, T) {
         let metadata = self.metadata.unwrap_or_default();

@@ -15,6 +15,7 @@ use types::{BackendAddr, Family, Vip};
         sluice lb list                         what the kernel holds\n  \
         sluice bgp peers                       sessions and route counts\n  \
         sluice service drain 10.3.0.21:80      no new flows to a backend; its flows stay\n  \
+        sluice node withdraw                   announce nothing until sluice node restore\n  \
         sluice manifest check DIR              before you deploy\n\n\
         Exit status: 0 yes or done, 1 no or refused, 2 wrong usage, 3 the agent cannot be reached."
 )]
@@ -64,6 +65,9 @@ pub(crate) enum Command {
     /// BGP sessions and routes
     #[command(subcommand)]
     Bgp(BgpCommand),
+    /// The whole node: take it out of service, let it back
+    #[command(subcommand)]
+    Node(NodeCommand),
     /// Pools of addresses and what was given of them
     #[command(subcommand)]
     LbIpam(LbIpamCommand),
@@ -124,6 +128,15 @@ pub(crate) enum RouteTable {
     Available,
     /// What each peer is sent
     Advertised,
+}
+
+/// `sluice node`.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum NodeCommand {
+    /// Withdraw every route; sessions stay, and packets that still arrive are forwarded
+    Withdraw,
+    /// Announce again what the objects say
+    Restore,
 }
 
 /// `sluice lb-ipam`.

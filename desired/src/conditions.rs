@@ -71,9 +71,12 @@ impl Conditions {
             Kind::CiliumBGPClusterConfig
             | Kind::CiliumBGPPeerConfig
             | Kind::CiliumBGPAdvertisement => bgp,
-            Kind::EndpointSlice | Kind::Node | Kind::Secret | Kind::CiliumLoadBalancerIPPool => {
-                false
-            }
+            Kind::EndpointSlice
+            | Kind::Node
+            | Kind::Secret
+            | Kind::CiliumLoadBalancerIPPool
+            | Kind::CiliumBGPNodeConfig
+            | Kind::CiliumBGPNodeConfigOverride => false,
         };
         let (waiting, ready) = std::mem::take(&mut self.dirty)
             .into_iter()
@@ -141,7 +144,9 @@ impl Context<'_> {
             Object::CiliumLoadBalancerIPPool(_)
             | Object::EndpointSlice(_)
             | Object::Node(_)
-            | Object::Secret(_) => {}
+            | Object::Secret(_)
+            | Object::CiliumBGPNodeConfig(_)
+            | Object::CiliumBGPNodeConfigOverride(_) => {}
         }
         let generation = object.meta().generation;
         for statement in statements.values_mut() {

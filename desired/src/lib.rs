@@ -21,10 +21,12 @@ mod instances;
 mod ipam;
 mod objects;
 mod ownership;
+mod role;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use api::bgp::NodeSpec;
 use api::{Delta, Key, Kind, Object, StatusPatch};
 use bgp_speaker_core::desired::{ExportChange, ExportId, Instance, InstanceName};
 use types::{NodeName, ObjectName, RouterId, Vip};
@@ -39,12 +41,17 @@ use ownership::Ownership;
 pub use balancer::Drained;
 pub use instances::{LeftOut, Reason};
 pub use lb_ipam::Inputs;
+pub use role::{Forwarding, Role};
 
 /// What is known of this node without any object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// Its name.
+    /// Its name; an operator's own is of no consequence.
     pub node: NodeName,
+    /// What is decided here.
+    pub role: Role,
+    /// Who forwards packets for Services.
+    pub forwarding: Forwarding,
     /// The BGP identifier that is configured; it wins over the node's address.
     pub router_id: Option<RouterId>,
     /// The BGP identifier of a node without an IPv4 address.
@@ -62,6 +69,8 @@ impl Facts {
     pub fn new(node: NodeName) -> Self {
         Self {
             node,
+            role: Role::default(),
+            forwarding: Forwarding::default(),
             router_id: None,
             spare_router_id: None,
             secrets_namespace: Self::SECRETS_NAMESPACE.into(),
@@ -80,6 +89,9 @@ pub struct Changes {
     pub bgp: BgpChanges,
     /// What is to be written to objects. A later patch of an object adds to an earlier one.
     pub statuses: BTreeMap<Key, StatusPatch>,
+    /// What nodes' CiliumBGPNodeConfigs are to be, for an operator; none for those to be deleted. See
+    /// [`NodeSpec::manifest`].
+    pub node_configs: BTreeMap<NodeName, Option<NodeSpec>>,
     /// How much each feature's desired state is based on.
     pub progress: Progress,
 }
@@ -224,6 +236,7 @@ impl Desired {
                 }
             }
             Kind::CiliumBGPAdvertisement => self.exports.touch_advertisement(name),
+            Kind::CiliumBGPNodeConfig | Kind::CiliumBGPNodeConfigOverride => {}
         }
     }
 
@@ -336,7 +349,9 @@ fn service_of(object: Option<&Object>) -> Option<&ObjectName> {
             | Object::CiliumLoadBalancerIPPool(_)
             | Object::CiliumBGPClusterConfig(_)
             | Object::CiliumBGPPeerConfig(_)
-            | Object::CiliumBGPAdvertisement(_),
+            | Object::CiliumBGPAdvertisement(_)
+            | Object::CiliumBGPNodeConfig(_)
+            | Object::CiliumBGPNodeConfigOverride(_),
         )
         | None => None,
     }

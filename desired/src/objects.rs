@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use api::bgp::{BgpAdvertisement, BgpClusterConfig, BgpPeerConfig};
+use api::bgp::{BgpAdvertisement, BgpClusterConfig, BgpPeerConfig, NodeConfig, NodeConfigOverride};
 use api::{
     EndpointSlice, Fault, Key, Kind, LoadBalancerIPPool, Metadata, Node, Object, Secret, Service,
 };
@@ -38,6 +38,8 @@ pub(crate) struct Objects {
     pub(crate) clusters: BTreeMap<ObjectName, Arc<BgpClusterConfig>>,
     pub(crate) peer_configs: BTreeMap<ObjectName, Arc<BgpPeerConfig>>,
     pub(crate) advertisements: BTreeMap<ObjectName, Arc<BgpAdvertisement>>,
+    pub(crate) node_configs: BTreeMap<ObjectName, Arc<NodeConfig>>,
+    pub(crate) overrides: BTreeMap<ObjectName, Arc<NodeConfigOverride>>,
     synced: BTreeSet<Kind>,
     refused: BTreeSet<Key>,
 }
@@ -105,6 +107,14 @@ impl Objects {
                 let found = self.advertisements.get(name).cloned();
                 found.map(Object::CiliumBGPAdvertisement)
             }
+            Kind::CiliumBGPNodeConfig => {
+                let found = self.node_configs.get(name).cloned();
+                found.map(Object::CiliumBGPNodeConfig)
+            }
+            Kind::CiliumBGPNodeConfigOverride => {
+                let found = self.overrides.get(name).cloned();
+                found.map(Object::CiliumBGPNodeConfigOverride)
+            }
         }
     }
 
@@ -137,6 +147,10 @@ impl Objects {
             Object::CiliumBGPAdvertisement(object) => {
                 drop(self.advertisements.insert(name, object));
             }
+            Object::CiliumBGPNodeConfig(object) => drop(self.node_configs.insert(name, object)),
+            Object::CiliumBGPNodeConfigOverride(object) => {
+                drop(self.overrides.insert(name, object));
+            }
         }
     }
 
@@ -162,6 +176,14 @@ impl Objects {
             Kind::CiliumBGPAdvertisement => {
                 let found = self.advertisements.remove(name);
                 found.map(Object::CiliumBGPAdvertisement)
+            }
+            Kind::CiliumBGPNodeConfig => {
+                let found = self.node_configs.remove(name);
+                found.map(Object::CiliumBGPNodeConfig)
+            }
+            Kind::CiliumBGPNodeConfigOverride => {
+                let found = self.overrides.remove(name);
+                found.map(Object::CiliumBGPNodeConfigOverride)
             }
         }
     }

@@ -23,8 +23,12 @@ impl Seen {
             Object::CiliumLoadBalancerIPPool(_)
             | Object::CiliumBGPClusterConfig(_)
             | Object::CiliumBGPPeerConfig(_)
-            | Object::CiliumBGPAdvertisement(_) => Vec::new(),
-            Object::EndpointSlice(_) | Object::Node(_) | Object::Secret(_) => return None,
+            | Object::CiliumBGPAdvertisement(_)
+            | Object::CiliumBGPNodeConfig(_) => Vec::new(),
+            Object::EndpointSlice(_)
+            | Object::Node(_)
+            | Object::Secret(_)
+            | Object::CiliumBGPNodeConfigOverride(_) => return None,
         };
         let version = object.meta().resource_version.as_deref()?;
         let conditions = object.conditions().iter();

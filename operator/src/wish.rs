@@ -29,7 +29,7 @@ pub(crate) struct Wish {
 /// What a Service's ingress should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum IngressWish {
-    /// These addresses in this order, and nothing else.
+    /// These addresses in this order, and no others.
     These(Vec<IpAddr>),
     /// Anything but these.
     Without(BTreeSet<IpAddr>),
@@ -56,8 +56,7 @@ impl Wish {
         match &self.ingress {
             None => {}
             Some(IngressWish::These(addresses)) => {
-                let wished = addresses.iter().copied().map(Ingress::Ip);
-                if !wished.eq(seen.ingress.iter().cloned()) {
+                if !addresses.iter().copied().eq(shown_addresses(seen)) {
                     patch.ingress = Some(addresses.clone());
                 }
             }

@@ -10,6 +10,7 @@
 //! | `GET /v1/lb` | [`Lb`]: what the kernel holds |
 //! | `GET /v1/lb/maglev?vip=VIP` | [`Maglev`] |
 //! | `PUT /v1/drains/BACKEND`, `DELETE` | [`Drained`] |
+//! | `PUT /v1/withdrawal`, `DELETE` | [`Withdrawn`]: the whole node |
 //! | `GET /v1/bgp/peers` | `[`[`Peer`]`]` |
 //! | `GET /v1/bgp/routes?table=available\|advertised` | `[`[`Route`]`]` |
 //! | `GET /v1/lb-ipam/allocations` | `[`[`Allocation`]`]` |
@@ -27,8 +28,8 @@ pub use bgp::{FamilyRoutes, Peer, Route, SessionState};
 pub use lb::{Counters, Lb, LbBackend, LbService, Maglev, Share, Transitions};
 pub use lb_ipam::{Allocation, Ipam, Pool};
 pub use status::{
-    Backend, BackendHealth, BackendState, Bgp, Drained, Interface, KindCount, Refused, Role,
-    Service, Status,
+    Backend, BackendHealth, BackendState, Bgp, Drained, Interface, KindCount, Operator, Refused,
+    Role, Service, Source, SourceKind, Status, Withdrawn,
 };
 
 /// Why a request was not done, in words for a person.

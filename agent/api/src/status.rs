@@ -1,5 +1,7 @@
 //! The agent as a whole, and services as they are asked for.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use types::{BackendAddr, NodeName, Vip};
 
@@ -23,6 +25,12 @@ pub struct Status {
     pub problems: Vec<String>,
     /// What objects say of themselves that is worth knowing, and leaves the node ready.
     pub remarks: Vec<String>,
+    /// Where objects come from; a backend has none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source: Option<Source>,
+    /// Who gives addresses, where that is not this node.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub operator: Option<Operator>,
     /// How many objects of each kind are in use.
     pub objects: Vec<KindCount>,
     /// Objects and files that were refused; what ran before keeps running.
@@ -43,6 +51,42 @@ pub struct Status {
     pub stores: u64,
     /// Backends that the operator has drained.
     pub drained: Vec<BackendAddr>,
+    /// Whether the operator has taken the whole node out of service.
+    #[serde(default)]
+    pub withdrawn: bool,
+}
+
+/// Where objects come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// What it is.
+    pub kind: SourceKind,
+    /// The directory, or the servers.
+    pub place: String,
+    /// What is wrong with it now, a sentence each. The last state stays.
+    pub faults: Vec<String>,
+}
+
+/// The operators of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operator {
+    /// Their lease, as NAMESPACE/NAME.
+    pub lease: String,
+    /// Who leads them, as far as it is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub holder: Option<String>,
+}
+
+/// What objects come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceKind {
+    /// A directory of manifests.
+    Directory,
+    /// A Kubernetes API server.
+    Kubernetes,
+    /// An etcd that a fleet shares.
+    Etcd,
 }
 
 /// What the node does.
@@ -51,8 +95,40 @@ pub struct Status {
 pub enum Role {
     /// Balances and announces.
     Balancer,
+    /// Announces what another program balances.
+    Announcer,
     /// Takes encapsulated packets from balancers.
     Backend,
+}
+
+impl Role {
+    /// The word that is printed, and that configuration files have.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Balancer => "balancer",
+            Self::Announcer => "announcer",
+            Self::Backend => "backend",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl SourceKind {
+    /// The word that is printed.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Directory => "directory",
+            Self::Kubernetes => "kubernetes",
+            Self::Etcd => "etcd",
+        }
+    }
 }
 
 /// How many objects of a kind are in use.
@@ -168,4 +244,13 @@ pub struct Drained {
     pub drained: bool,
     /// Services that have it, as NAMESPACE/NAME.
     pub services: Vec<String>,
+}
+
+/// The operator's word on the whole node, as it stands now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withdrawn {
+    /// Whether the node announces nothing.
+    pub withdrawn: bool,
+    /// Whether that outlives the agent.
+    pub kept: bool,
 }

@@ -46,7 +46,7 @@ impl Metrics {
             metrics.verdicts(lb);
         }
         match moment.status.role {
-            Role::Balancer => metrics.balancer(moment),
+            Role::Balancer | Role::Announcer => metrics.edge(moment),
             // It has neither services nor sessions.
             Role::Backend => {}
         }
@@ -77,7 +77,7 @@ impl Metrics {
         );
     }
 
-    fn balancer(&mut self, moment: &Moment) {
+    fn edge(&mut self, moment: &Moment) {
         let status = &moment.status;
         for (name, help, value) in [
             (
@@ -417,6 +417,8 @@ mod tests {
             ready: true,
             problems: vec![],
             remarks: vec![],
+            source: None,
+            operator: None,
             objects: vec![],
             refused: vec![],
             interfaces: vec![Interface {
@@ -434,6 +436,7 @@ mod tests {
             vips_wanted: 2,
             stores: 9,
             drained: vec![],
+            withdrawn: false,
         }
     }
 

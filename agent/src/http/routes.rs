@@ -3,7 +3,9 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use agent_api::{Allocation, Drained, Lb, Maglev, Peer, Pool, Problem, Route, Service, Status};
+use agent_api::{
+    Allocation, Drained, Lb, Maglev, Peer, Pool, Problem, Route, Service, Status, Withdrawn,
+};
 use anyhow::Result;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -29,6 +31,8 @@ pub(crate) trait Api: Send + Sync + 'static {
         backend: BackendAddr,
         drained: bool,
     ) -> impl Future<Output = Result<Option<Drained>>> + Send;
+    /// Takes the whole node out of service, or lets it back.
+    fn withdraw(&self, withdrawn: bool) -> impl Future<Output = Result<Withdrawn>> + Send;
     /// BGP sessions.
     fn peers(&self) -> impl Future<Output = Result<Vec<Peer>>> + Send;
     /// BGP routes that are available, or advertised to peers.
@@ -81,6 +85,11 @@ pub(super) fn router<A: Api>(api: Arc<A>) -> Router {
         .route("/v1/lb", get(lb::<A>))
         .route("/v1/lb/maglev", get(maglev::<A>))
         .route("/v1/drains/{backend}", put(drain::<A>).delete(undrain::<A>))
+        .route(
+            "/v1/withdrawal",
+            put(|State(api): State<Arc<A>>| set_withdrawn(api, true))
+                .delete(|State(api): State<Arc<A>>| set_withdrawn(api, false)),
+        )
         .route("/v1/bgp/peers", get(peers::<A>))
         .route("/v1/bgp/routes", get(routes::<A>))
         .route(
@@ -159,6 +168,10 @@ async fn set_drained<A: Api>(
             format!("no service has the backend {backend}: {hint}"),
         )
     })
+}
+
+async fn set_withdrawn<A: Api>(api: Arc<A>, withdrawn: bool) -> Result<Json<Withdrawn>, Refusal> {
+    Ok(Json(api.withdraw(withdrawn).await?))
 }
 
 async fn routes<A: Api>(

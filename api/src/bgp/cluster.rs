@@ -83,18 +83,18 @@ struct RawInstance {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct RawPeer {
-    name: Option<String>,
-    peer_address: Option<String>,
+pub(super) struct RawPeer {
+    pub(super) name: Option<String>,
+    pub(super) peer_address: Option<String>,
     #[serde(rename = "peerASN")]
-    peer_asn: Option<i64>,
-    auto_discovery: Option<RawDiscovery>,
-    peer_config_ref: Option<RawPeerConfigRef>,
+    pub(super) peer_asn: Option<i64>,
+    pub(super) auto_discovery: Option<RawDiscovery>,
+    pub(super) peer_config_ref: Option<RawPeerConfigRef>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct RawDiscovery {
+pub(super) struct RawDiscovery {
     mode: Option<String>,
     default_gateway: Option<RawDefaultGateway>,
 }
@@ -107,7 +107,7 @@ struct RawDefaultGateway {
 
 /// Older manifests also say the group and kind, which can only be these.
 #[derive(Deserialize)]
-struct RawPeerConfigRef {
+pub(super) struct RawPeerConfigRef {
     group: Option<String>,
     kind: Option<String>,
     name: Option<String>,
@@ -183,7 +183,7 @@ impl RawInstance {
         if self.local_asn.is_none() {
             unenforced.push(Unenforced::new(
                 &asn_at,
-                "without a number it does not start",
+                "without a number, here or in a node's override, it does not start",
             ));
         }
         let peers_at = at.field("peers");
@@ -203,7 +203,7 @@ impl RawInstance {
 }
 
 impl RawPeer {
-    fn check(
+    pub(super) fn check(
         self,
         at: &At<'_>,
         faults: &mut Faults,
@@ -227,10 +227,7 @@ impl RawPeer {
         let default_gateway = self
             .auto_discovery
             .and_then(|raw| raw.check(&discovery_at, faults));
-        if default_gateway.is_some() {
-            let note = "the default gateway is not looked up; a peerAddress is needed";
-            unenforced.push(Unenforced::new(&discovery_at, note));
-        } else if address.is_none() {
+        if default_gateway.is_none() && address.is_none() {
             let note = "without an address there is no session";
             unenforced.push(Unenforced::new(&address_at, note));
         }
@@ -277,7 +274,7 @@ impl RawPeerConfigRef {
 }
 
 /// The name of an instance or a peer: any text of 1 to 255 characters.
-fn named(name: Option<String>, at: &At<'_>, faults: &mut Faults) -> Option<String> {
+pub(super) fn named(name: Option<String>, at: &At<'_>, faults: &mut Faults) -> Option<String> {
     let name = read::required(name, &at.field("name"), faults)?;
     if !(1..=255).contains(&name.chars().count()) {
         faults.add(&at.field("name"), "must have 1 to 255 characters");

@@ -29,7 +29,8 @@ fn documents_that_are_no_objects_are_refused() {
             json!({"apiVersion": "apps/v1", "kind": "Deployment"}),
             &[
                 "kind: apps/v1 Deployment is not supported: expected one of Service, EndpointSlice, Node, Secret, \
-               CiliumLoadBalancerIPPool, CiliumBGPClusterConfig, CiliumBGPPeerConfig, CiliumBGPAdvertisement",
+               CiliumLoadBalancerIPPool, CiliumBGPClusterConfig, CiliumBGPPeerConfig, CiliumBGPAdvertisement, \
+               CiliumBGPNodeConfig, CiliumBGPNodeConfigOverride",
             ],
         ),
         (

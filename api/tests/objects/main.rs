@@ -19,6 +19,7 @@ mod bgp;
 mod bgp_faults;
 mod faults;
 mod meaning;
+mod node_configs;
 mod properties;
 mod selectors;
 mod service_faults;

@@ -205,6 +205,7 @@ fn a_condition_keeps_its_time_until_its_truth_changes() {
             Some(Statement::new(truth, "why", message)),
         )]
         .into(),
+        bgp: None,
     };
     let time = |text: &str| text.parse().unwrap();
     let mut status = json!({"conditions": [{"type": "z/Z", "status": "True", "reason": "r", "message": "m"}], "x": 1});
@@ -230,6 +231,7 @@ fn a_condition_keeps_its_time_until_its_truth_changes() {
     let removal = StatusPatch {
         ingress: None,
         conditions: [("a/B".to_owned(), None)].into(),
+        bgp: None,
     };
     assert!(removal.apply(&mut status, time("2026-01-05T00:00:00Z")));
     assert_eq!(status["conditions"].as_array().unwrap().len(), 1);

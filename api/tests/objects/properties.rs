@@ -70,7 +70,7 @@ const TEXTS: [&str; 16] = [
 proptest! {
     #[test]
     fn any_json_is_read_or_refused_and_never_panics(
-        metadata in any_json(), spec in any_json(), status in any_json(), at in 0usize..8, top in any_json(),
+        metadata in any_json(), spec in any_json(), status in any_json(), at in 0usize..10, top in any_json(),
     ) {
         let kind = api::Kind::ALL[at];
         let mut value = json!({

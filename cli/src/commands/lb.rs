@@ -41,7 +41,7 @@ fn escape(vip: Vip) -> String {
 
 fn render(lb: &Lb, wide: bool) -> String {
     let mut text = match lb.role {
-        Role::Balancer => render_services(lb),
+        Role::Balancer | Role::Announcer => render_services(lb),
         // Its kernel has counters only.
         Role::Backend => String::new(),
     };

@@ -4,6 +4,7 @@ mod bgp;
 mod lb;
 mod lb_ipam;
 mod manifest;
+mod node;
 mod service;
 mod status;
 
@@ -20,6 +21,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
         Command::Service(command) => service::run(&client, args.output, command),
         Command::Lb(command) => lb::run(&client, args.output, command),
         Command::Bgp(command) => bgp::run(&client, args.output, command),
+        Command::Node(command) => node::run(&client, args.output, *command),
         Command::LbIpam(command) => lb_ipam::run(&client, args.output, command),
         Command::Manifest(command) => manifest::run(args.output, command),
     }

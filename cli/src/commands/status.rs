@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use agent_api::{Bgp, Role, Status};
+use agent_api::{Bgp, Role, Source, SourceKind, Status};
 use anyhow::Result;
 
 use crate::args::Output;
@@ -17,21 +17,30 @@ pub(super) fn run(client: &Client<'_>, output: Output) -> Result<bool> {
 }
 
 fn render(status: &Status, wide: bool) -> String {
-    let role = match status.role {
-        Role::Balancer => "balancer",
-        Role::Backend => "backend",
-    };
     let mut text = String::new();
     let mut line = |label: &str, value: &str| {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{label:<14}{value}");
     };
-    line("Node", &format!("{} ({role})", status.node));
+    line("Node", &format!("{} ({})", status.node, status.role));
     line(
         "Agent",
         &format!("{}, up {}", status.version, age(status.uptime_secs)),
     );
     line("Ready", if status.ready { "yes" } else { "no" });
+    // A directory is where a standalone node's objects always come from.
+    let is_told = |source: &&Source| wide || source.kind != SourceKind::Directory;
+    if let Some(source) = status.source.as_ref().filter(is_told) {
+        let kind = source.kind.as_str();
+        line("Objects from", &format!("{kind} {}", source.place));
+        for fault in &source.faults {
+            line("", fault);
+        }
+    }
+    if let Some(operator) = &status.operator {
+        let holder = operator.holder.as_deref().unwrap_or("nobody known");
+        line("Operator", &format!("{holder} leads ({})", operator.lease));
+    }
     for (number, problem) in status.problems.iter().enumerate() {
         line(if number == 0 { "Problems" } else { "" }, problem);
     }
@@ -39,9 +48,14 @@ fn render(status: &Status, wide: bool) -> String {
         line(if number == 0 { "Remarks" } else { "" }, remark);
     }
     match status.role {
-        Role::Balancer => {
+        role @ (Role::Balancer | Role::Announcer) => {
             let (ready, wanted) = (status.vips_ready, status.vips_wanted);
-            line("VIPs", &format!("{ready} of {wanted} in place"));
+            let how = if role == Role::Balancer {
+                "in place"
+            } else {
+                "announced"
+            };
+            line("VIPs", &format!("{ready} of {wanted} {how}"));
             line("BGP", &sessions(&status.bgp));
         }
         // It balances and announces nothing.
@@ -95,7 +109,7 @@ fn sessions(bgp: &Bgp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use agent_api::Ipam;
+    use agent_api::{Ipam, Operator};
 
     use super::*;
 
@@ -112,6 +126,36 @@ mod tests {
              Remarks       CiliumBGPAdvertisement/a: accepted, but not acted upon: x\n\
              \u{20}             CiliumBGPAdvertisement/b: accepted, but not acted upon: y\n\
              VIPs          2 of 3 in place\n\
+             BGP           0 of 0 sessions established, 0 prefixes\n"
+        );
+    }
+
+    #[test]
+    fn a_node_in_kubernetes_shows_where_its_objects_come_from_and_what_it_announces() {
+        let status = Status {
+            source: Some(Source {
+                kind: SourceKind::Kubernetes,
+                place: "https://10.0.0.1:6443".into(),
+                faults: vec!["the API server does not answer: timed out".into()],
+            }),
+            operator: Some(Operator {
+                lease: "kube-system/sluicegate-operator".into(),
+                holder: Some("op-1".into()),
+            }),
+            problems: vec![],
+            remarks: vec![],
+            ..status(Role::Announcer)
+        };
+
+        assert_eq!(
+            render(&status, false),
+            "Node          edge1 (announcer)\n\
+             Agent         0.1.0, up 41s\n\
+             Ready         no\n\
+             Objects from  kubernetes https://10.0.0.1:6443\n\
+             \u{20}             the API server does not answer: timed out\n\
+             Operator      op-1 leads (kube-system/sluicegate-operator)\n\
+             VIPs          2 of 3 announced\n\
              BGP           0 of 0 sessions established, 0 prefixes\n"
         );
     }
@@ -135,6 +179,8 @@ mod tests {
             ready: false,
             problems: vec!["interface tor2 does not exist".into()],
             remarks: vec![remark("a", "x"), remark("b", "y")],
+            source: None,
+            operator: None,
             objects: vec![],
             refused: vec![],
             interfaces: vec![],
@@ -145,6 +191,7 @@ mod tests {
             vips_wanted: 3,
             stores: 0,
             drained: vec![],
+            withdrawn: false,
         }
     }
 }

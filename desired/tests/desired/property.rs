@@ -118,7 +118,9 @@ fn name(kind: Kind, number: u8) -> ObjectName {
     match kind {
         Kind::Service | Kind::EndpointSlice => ObjectName::new("default", &format!("n{number}")),
         Kind::Secret => ObjectName::new("kube-system", &format!("n{number}")),
-        Kind::Node => ObjectName::of_cluster(&format!("edge{number}")),
+        Kind::Node | Kind::CiliumBGPNodeConfig | Kind::CiliumBGPNodeConfigOverride => {
+            ObjectName::of_cluster(&format!("edge{number}"))
+        }
         Kind::CiliumLoadBalancerIPPool
         | Kind::CiliumBGPClusterConfig
         | Kind::CiliumBGPPeerConfig
@@ -174,6 +176,10 @@ fn manifest(kind: Kind, number: u8, bytes: &[u8]) -> Value {
             ],
         }}),
         Kind::CiliumBGPAdvertisement => advertisement(c),
+        Kind::CiliumBGPNodeConfig => json!({"spec": {"bgpInstances": []}}),
+        Kind::CiliumBGPNodeConfigOverride => {
+            json!({"spec": {"bgpInstances": [{"name": c.one(&[json!("i"), json!("j")])}]}})
+        }
     };
     let annotations = c.one(&[json!({}), json!({"service.cilium.io/weight": "7"})]);
     let mut metadata = json!({"name": *name.name, "labels": labels, "annotations": annotations, "creationTimestamp": created});

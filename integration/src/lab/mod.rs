@@ -1,5 +1,6 @@
 //! A lab: namespaces that the kernel cleans up, and the hosts within.
 
+mod cgroups;
 mod host;
 mod link;
 mod sandbox;
@@ -12,7 +13,7 @@ use anyhow::{Context as _, Result, bail};
 
 pub use host::{Host, Process};
 pub use link::{Cable, Switch};
-pub use sandbox::{enter_command, run, run_program, run_programs, runs_inside};
+pub use sandbox::{enter_command, is_there, run, run_program, run_programs, runs_inside};
 
 /// One lab: its hosts, and the folder that daemons keep their files in.
 pub struct Lab {
@@ -59,6 +60,28 @@ impl Lab {
         command("ip", &["netns", "add", name])?;
         let host = Host::open(name, self.folder(name)?)?;
         host.ip("link set lo up")?;
+        self.hosts.borrow_mut().push(host.clone());
+        Ok(host)
+    }
+
+    /// Puts an empty folder of the lab's own in the place of one of this machine.
+    ///
+    /// # Errors
+    /// If it cannot be mounted.
+    pub fn cover(&self, folder: &str) -> Result<()> {
+        fs::create_dir_all(folder).with_context(|| format!("creating {folder}"))?;
+        command("mount", &["-t", "tmpfs", "lab", folder])?;
+        Ok(())
+    }
+
+    /// The namespace that the caller itself runs in, as a host with a name.
+    ///
+    /// # Errors
+    /// If the name is taken.
+    pub fn own_host(&self, name: &str) -> Result<Host> {
+        let own = std::process::id().to_string();
+        command("ip", &["netns", "attach", name, &own])?;
+        let host = Host::open(name, self.folder(name)?)?;
         self.hosts.borrow_mut().push(host.clone());
         Ok(host)
     }

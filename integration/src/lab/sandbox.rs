@@ -1,6 +1,8 @@
 //! Running a test or a program again inside namespaces of its own.
 
+use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
@@ -11,7 +13,7 @@ use super::Lab;
 const INSIDE: &str = "SLUICE_LAB";
 
 /// Set inside a lab: the process outside whose namespaces a shell can enter.
-const OUTSIDE: &str = "SLUICE_LAB_PID";
+pub(super) const OUTSIDE: &str = "SLUICE_LAB_PID";
 
 /// Set by `make test`: what cannot run is a failure.
 const REQUIRE: &str = "SLUICE_TEST_REQUIRE";
@@ -72,14 +74,24 @@ pub fn run_programs<F>(body: F)
 where
     F: FnOnce(&Lab) -> Result<()>,
 {
-    for name in ["sluice-agent", "sluice"] {
-        if let Err(error) = super::built_program(name) {
-            assert!(std::env::var_os(REQUIRE).is_none(), "{error}");
-            println!("SKIPPED: {error}");
-            return;
+    if is_there(["sluice-agent", "sluice"].map(super::built_program)) {
+        run(body);
+    }
+}
+
+/// Whether everything a test needs was found: says what was not, for a test to be skipped.
+///
+/// # Panics
+/// If something is missing and `make test` allows no skips.
+pub fn is_there(needs: impl IntoIterator<Item = Result<PathBuf>>) -> bool {
+    for need in needs {
+        if let Err(error) = need {
+            assert!(std::env::var_os(REQUIRE).is_none(), "{error:#}");
+            println!("SKIPPED: {error:#}");
+            return false;
         }
     }
-    run(body);
+    true
 }
 
 /// Runs this program again, with the same arguments, in a lab; returns its exit status.
@@ -98,25 +110,23 @@ pub fn run_program(body: impl FnOnce(&Lab) -> Result<u8>) -> Result<u8> {
     enter(&args, "program")
 }
 
-/// `setpriv` ends the lab's first process with this one, and `unshare` ends the lab with it.
+/// `setpriv` ends the lab's first process with this one, and `unshare` ends the lab with it. The
+/// shell becomes them, so its process id is the one whose namespaces a person enters.
 fn enter(args: &[&str], name: &str) -> Result<u8> {
     let own = std::env::current_exe().context("finding this program")?;
-    let status = Command::new("setpriv")
-        .args([
-            "--pdeathsig",
-            "KILL",
-            "unshare",
-            "--mount",
-            "--net",
-            "--pid",
-            "--fork",
-        ])
-        .args(["--kill-child=KILL", "--mount-proc", "--"])
+    let script = format!(
+        "export {OUTSIDE}=$$; exec setpriv --pdeathsig KILL \
+         unshare --mount --net --pid --fork --kill-child=KILL --mount-proc -- \"$@\""
+    );
+    let mut lab = Command::new("sh")
+        .args(["-c", &script, "lab"])
         .arg(own)
         .args(args)
         .env(INSIDE, name)
-        .status()
-        .context("starting setpriv and unshare (Debian's util-linux)")?;
+        .spawn()
+        .context("starting sh")?;
+    let status = lab.wait().context("waiting for the lab")?;
+    super::cgroups::remove(&lab.id().to_string());
     match (status.code(), status.signal()) {
         (Some(code), _) => Ok(u8::try_from(code).unwrap_or(u8::MAX)),
         (None, signal) => bail!("the lab was ended by signal {}", signal.unwrap_or(0)),
@@ -139,8 +149,9 @@ fn in_lab<T>(body: impl FnOnce(&Lab) -> Result<T>) -> Result<T> {
     outcome
 }
 
-/// What a failed lab leaves for the reader: the last lines of every log.
+/// What a failed lab leaves for the reader: the last lines of every log, and the logs themselves.
 fn report(lab: &Lab) {
+    let kept = keep_logs(lab);
     for host in lab.hosts() {
         for (name, log) in host.logs() {
             let end = super::tail(&log, 40);
@@ -149,6 +160,31 @@ fn report(lab: &Lab) {
             }
         }
     }
+    match kept {
+        Ok(folder) => eprintln!("--- the whole logs are in {}", folder.display()),
+        Err(error) => eprintln!("--- the logs were not kept: {error:#}"),
+    }
+}
+
+/// The lab's folder goes with the lab: copies its logs to the target folder.
+fn keep_logs(lab: &Lab) -> Result<PathBuf> {
+    let own = std::env::current_exe().context("finding this program")?;
+    let target = own
+        .ancestors()
+        .find(|folder| folder.ends_with("debug") || folder.ends_with("release"))
+        .and_then(Path::parent)
+        .context("finding the target folder")?;
+    let test = std::env::var(INSIDE).unwrap_or_default();
+    let folder = target.join("lab-logs").join(test.replace("::", "."));
+    for host in lab.hosts() {
+        let to = folder.join(host.name());
+        fs::create_dir_all(&to).with_context(|| format!("creating {}", to.display()))?;
+        for (name, log) in host.logs() {
+            fs::copy(&log, to.join(format!("{name}.log")))
+                .with_context(|| format!("copying {}", log.display()))?;
+        }
+    }
+    Ok(folder)
 }
 
 #[cfg(test)]

@@ -65,8 +65,17 @@ pub(crate) struct Content {
     /// Which directory the objects were read from, so that an empty one can be told from it.
     pub(crate) directory: Option<u64>,
     pub(crate) records: BTreeMap<Key, Record>,
-    /// Backends that an operator drains.
-    pub(crate) drained: BTreeSet<BackendAddr>,
+    /// What an operator ordered beside them.
+    pub(crate) orders: Orders,
+}
+
+/// What an operator orders beside the objects.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Orders {
+    /// The backends that get no new flows.
+    pub drained: BTreeSet<BackendAddr>,
+    /// Whether the whole node is taken out of service.
+    pub withdrawn: bool,
 }
 
 /// The open database of one state directory.

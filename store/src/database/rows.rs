@@ -1,17 +1,15 @@
 //! The tables, and how a change of content becomes one transaction.
 
-use std::collections::BTreeSet;
-
 use api::{Key, Kind};
 use redb::{ReadableTable, TableDefinition};
-use types::{BackendAddr, ObjectName};
+use types::ObjectName;
 
-use super::{Content, Record};
+use super::{Content, Orders, Record};
 
 /// The version of the tables' form.
 const FORMAT: u64 = 1;
 
-/// `format`, `revision`, `directory`.
+/// `format`, `revision`, `directory`; `withdrawn` while the node is.
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 
 /// A [`Record`] as JSON by `KIND/NAMESPACE/NAME`.
@@ -19,6 +17,9 @@ const OBJECTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("objects"
 
 /// What an operator ordered for a backend, by `ADDRESS:PORT`.
 const OVERRIDES: TableDefinition<'_, &str, &str> = TableDefinition::new("overrides");
+
+/// Whether the node is withdrawn, as 0 or 1; nothing is 0.
+const WITHDRAWN: &str = "withdrawn";
 
 /// The order to drain.
 const DRAIN: &str = "drain";
@@ -30,8 +31,8 @@ pub(crate) struct Write<'a> {
     pub(crate) directory: Option<u64>,
     /// What becomes of each object; nothing removes it.
     pub(crate) records: Vec<(&'a Key, Option<&'a Record>)>,
-    /// The drained backends, if they changed.
-    pub(crate) drained: Option<&'a BTreeSet<BackendAddr>>,
+    /// The orders, if they changed.
+    pub(crate) orders: Option<&'a Orders>,
     /// Whether what is not in `records` goes.
     pub(crate) whole: bool,
 }
@@ -97,7 +98,7 @@ impl<'a> Write<'a> {
                 .iter()
                 .map(|(key, record)| (key, Some(record)))
                 .collect(),
-            drained: Some(&content.drained),
+            orders: Some(&content.orders),
             whole: true,
         }
     }
@@ -128,10 +129,11 @@ pub(crate) fn commit(database: &redb::Database, write: &Write<'_>) -> Result<(),
                 }
             }
         }
-        if let Some(drained) = write.drained {
+        if let Some(orders) = write.orders {
+            meta.insert(WITHDRAWN, u64::from(orders.withdrawn))?;
             let mut overrides = transaction.open_table(OVERRIDES)?;
             overrides.retain(|_, _| false)?;
-            for backend in drained {
+            for backend in &orders.drained {
                 overrides.insert(backend.to_string().as_str(), DRAIN)?;
             }
         }
@@ -156,6 +158,10 @@ pub(crate) fn load(database: &redb::Database) -> Result<Content, BadRows> {
     let mut content = Content {
         revision: number("revision")?.unwrap_or_default(),
         directory: number("directory")?,
+        orders: Orders {
+            withdrawn: number(WITHDRAWN)?.is_some_and(|withdrawn| withdrawn != 0),
+            ..Orders::default()
+        },
         ..Content::default()
     };
     for row in transaction.open_table(OBJECTS)?.iter()? {
@@ -172,7 +178,7 @@ pub(crate) fn load(database: &redb::Database) -> Result<Content, BadRows> {
             return Err(bad());
         }
         let backend = backend.value().parse().map_err(|_| bad())?;
-        content.drained.insert(backend);
+        content.orders.drained.insert(backend);
     }
     Ok(content)
 }

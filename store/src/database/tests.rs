@@ -39,7 +39,8 @@ fn content(revision: u64) -> Content {
         content.records.insert(key(&format!("web-{n}")), record(n));
         content.records.insert(key("first"), record(n));
         let backend = format!("10.0.0.1:{n}").parse().unwrap();
-        content.drained = BTreeSet::from([backend]);
+        content.orders.drained = BTreeSet::from([backend]);
+        content.orders.withdrawn = n % 2 == 1;
     }
     content
 }
@@ -55,7 +56,7 @@ fn step(content: &Content) -> Write<'_> {
             .filter(|(key, _)| **key == newest || *key.name.name == *"first")
             .map(|(key, record)| (key, Some(record)))
             .collect(),
-        drained: Some(&content.drained),
+        orders: Some(&content.orders),
         whole: false,
     }
 }

@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use api::{Change, Fault, Key, Kind, Object, StatusPatch, Timestamp, Version};
 use serde_json::Value;
-use types::BackendAddr;
 
 use super::plan::{Entry, Plan, object_of, plan};
-use crate::database::{BadRows, Content, Database, Record, Write};
+use crate::database::{BadRows, Content, Database, Orders, Record, Write};
 use crate::manifest::ManifestSet;
 use crate::source::WriteError;
 
@@ -40,7 +39,7 @@ pub(super) struct StatusWrite {
 struct Transaction {
     records: BTreeMap<Key, Option<Record>>,
     directory: Option<u64>,
-    drained: Option<BTreeSet<BackendAddr>>,
+    orders: Option<Orders>,
     revision: Option<u64>,
 }
 
@@ -69,8 +68,8 @@ impl Ledger {
         ledger
     }
 
-    pub(super) fn drained(&self) -> &BTreeSet<BackendAddr> {
-        &self.content.drained
+    pub(super) fn orders(&self) -> &Orders {
+        &self.content.orders
     }
 
     /// The directory that the objects were last read from; none if there are no objects.
@@ -180,13 +179,13 @@ impl Ledger {
         results
     }
 
-    /// Writes the set of drained backends.
-    pub(super) fn set_drained(&mut self, drained: BTreeSet<BackendAddr>) -> Result<(), BadRows> {
-        if drained == self.content.drained {
+    /// Writes the orders.
+    pub(super) fn set_orders(&mut self, orders: Orders) -> Result<(), BadRows> {
+        if orders == self.content.orders {
             return Ok(());
         }
         self.commit(Transaction {
-            drained: Some(drained),
+            orders: Some(orders),
             ..Transaction::default()
         })
     }
@@ -226,8 +225,8 @@ impl Ledger {
 
     /// Commits, then changes the memory.
     fn commit(&mut self, transaction: Transaction) -> Result<(), BadRows> {
-        let (records, drained) = (transaction.records, transaction.drained);
-        if records.is_empty() && transaction.directory.is_none() && drained.is_none() {
+        let (records, orders) = (transaction.records, transaction.orders);
+        if records.is_empty() && transaction.directory.is_none() && orders.is_none() {
             return Ok(());
         }
         let revision = transaction.revision.unwrap_or(self.content.revision);
@@ -236,7 +235,7 @@ impl Ledger {
             let mut whole = Content {
                 revision,
                 directory,
-                drained: drained.as_ref().unwrap_or(&self.content.drained).clone(),
+                orders: orders.as_ref().unwrap_or(&self.content.orders).clone(),
                 records: self.content.records.clone(),
             };
             whole.apply(records.clone());
@@ -249,7 +248,7 @@ impl Ledger {
                 records: records
                     .map(|(key, record)| (key, record.as_ref()))
                     .collect(),
-                drained: drained.as_ref(),
+                orders: orders.as_ref(),
                 whole: false,
             })
         };
@@ -258,8 +257,8 @@ impl Ledger {
         self.content.apply(records);
         self.content.revision = revision;
         self.content.directory = directory;
-        if let Some(drained) = drained {
-            self.content.drained = drained;
+        if let Some(orders) = orders {
+            self.content.orders = orders;
         }
         Ok(())
     }

@@ -112,12 +112,12 @@ impl Directory {
         let (database, content) = Database::open(&config.state_dir)?;
         let ledger = Ledger::new(database, content);
         let (reader, events) = Reader::new(&config.manifests, config.settle);
-        let overrides = ledger.drained().clone();
+        let orders = ledger.orders().clone();
         let ledger = Arc::new(Mutex::new(ledger));
         let written = Arc::new(Notify::new());
         let (faults, _) = latest::channel(Faults::default());
         let statuses = DirectoryStatuses::new(Arc::clone(&ledger), Arc::clone(&written));
-        let overrides = Overrides::new(Arc::clone(&ledger), overrides);
+        let overrides = Overrides::new(Arc::clone(&ledger), orders);
         let directory = Self {
             ledger,
             reader: Arc::new(Mutex::new(reader)),
@@ -266,7 +266,7 @@ fn publish(faults: &latest::Sender<Faults>, now_wrong: Faults) {
 }
 
 /// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -189,18 +189,48 @@ async fn a_drained_backend_stays_drained_across_a_restart() {
     let place = Place::new(&[]);
     let running = place.start().await;
     let backend = "10.0.0.1:80".parse().unwrap();
-    let mut drained = running.overrides.drained();
+    let mut orders = running.overrides.orders();
 
     assert_eq!(running.overrides.drain(backend).await, Ok(true));
     assert_eq!(running.overrides.drain(backend).await, Ok(false));
-    assert!(drained.borrow_and_update().contains(&backend));
-    drop(drained);
+    assert!(orders.borrow_and_update().drained.contains(&backend));
+    drop(orders);
     drop(running);
     let again = place.start().await;
-    assert!(again.overrides.drained().borrow().contains(&backend));
+    assert!(again.overrides.orders().borrow().drained.contains(&backend));
     assert_eq!(again.overrides.undrain(backend).await, Ok(true));
     assert_eq!(again.overrides.undrain(backend).await, Ok(false));
-    assert!(again.overrides.drained().borrow().is_empty());
+    assert!(again.overrides.orders().borrow().drained.is_empty());
+}
+
+#[tokio::test]
+async fn a_withdrawn_node_stays_withdrawn_across_a_restart_with_and_without_manifests() {
+    let place = Place::new(&[]);
+    let state_dir = place.config().state_dir;
+
+    let orders = Overrides::open(&state_dir).unwrap();
+    assert_eq!(orders.set_withdrawn(true).await, Ok(true));
+    assert_eq!(orders.set_withdrawn(true).await, Ok(false));
+    drop(orders);
+    let running = place.start().await;
+
+    assert!(running.overrides.orders().borrow().withdrawn);
+    assert_eq!(running.overrides.set_withdrawn(false).await, Ok(true));
+    drop(running);
+    let again = place.start().await;
+    assert!(!again.overrides.orders().borrow().withdrawn);
+}
+
+#[tokio::test]
+async fn orders_without_a_disk_are_taken_and_end_with_the_agent() {
+    let orders = Overrides::in_memory();
+    let backend = "10.0.0.1:80".parse().unwrap();
+
+    assert_eq!(orders.drain(backend).await, Ok(true));
+    assert_eq!(orders.set_withdrawn(true).await, Ok(true));
+
+    let told = orders.orders().borrow().clone();
+    assert!(told.withdrawn && told.drained.contains(&backend));
 }
 
 #[tokio::test]

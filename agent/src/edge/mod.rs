@@ -1,0 +1,19 @@
+//! A node that announces, and balances unless another program does: everything is started here, and
+//! wired together.
+
+mod announced;
+mod api;
+mod conditions;
+mod end_of_rib;
+mod gate;
+mod leader;
+mod node;
+mod origin;
+mod problems;
+mod remote;
+mod report;
+mod views;
+mod wiring;
+
+pub(crate) use node::run;
+pub(crate) use views::{interfaces, verdicts};

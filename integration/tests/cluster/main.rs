@@ -1,0 +1,5 @@
+//! The lab's Kubernetes cluster itself, in one binary. Each test says what it proves.
+
+mod control_plane;
+mod definitions;
+mod nodes;
