@@ -107,6 +107,16 @@ fn every_key_has_an_effect() {
 }
 
 #[test]
+fn the_document_names_every_key() {
+    let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/kubernetes.md");
+    let document = std::fs::read_to_string(document).unwrap();
+
+    for key in Settings::keys() {
+        assert!(document.contains(&format!("`{key}`")), "{key}");
+    }
+}
+
+#[test]
 fn values_that_make_no_sense_are_faults_with_key_and_reason() {
     for (pairs, expected) in [
         (
