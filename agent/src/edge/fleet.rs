@@ -1,16 +1,19 @@
 //! A fleet of nodes that share an etcd: each registers itself, and one of them is the operator.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use desired::{Facts, Role};
-use operator::{Duties, Options, Runner, Terms};
+use operator::{Duties, Options, Runner, Standing, Terms};
 use serde_json::{Value, json};
 use store::etcd::{ConnectOptions, DEFAULT_PREFIX, Fleet};
 use store::{Hub, LeaseName, Objects as _};
 use tokio::task::JoinHandle;
 use types::{Family, NodeName};
 
+use super::guide::Guide;
+use super::leader::Leadership;
 use super::origin::{LEASE, NAMESPACE, Opened, Origin, orders};
 use super::remote::Remote;
 use crate::config::{Edge, Etcd};
@@ -27,11 +30,44 @@ const WRITES: usize = 32;
 /// What runs beside the node's own parts; dropping it ends that.
 #[derive(Debug)]
 pub(super) struct Membership {
-    /// This node's part in the election of an operator.
-    pub(super) runner: Runner,
-    /// The operators' lease.
-    pub(super) lease: LeaseName,
+    lease: LeaseName,
+    /// This node's part in the election of an operator, until it leaves.
+    runner: Mutex<Option<Runner>>,
+    identity: String,
     registration: JoinHandle<()>,
+}
+
+impl Membership {
+    /// The operators' lease.
+    pub(super) const fn lease(&self) -> &LeaseName {
+        &self.lease
+    }
+
+    /// Who leads, as far as it is known.
+    pub(super) fn known(&self) -> Leadership {
+        let runner = self.runner.lock().unwrap_or_else(PoisonError::into_inner);
+        match runner.as_ref().map(Runner::standing) {
+            Some(Standing::Leading { .. }) => Leadership::Held(self.identity.clone()),
+            Some(Standing::Standby {
+                holder: Some(holder),
+            }) => Leadership::Held(holder),
+            Some(Standing::Standby { holder: None } | Standing::Ended) | None => {
+                Leadership::Unknown
+            }
+        }
+    }
+
+    /// Gives the lease back if this node has it.
+    pub(super) async fn leave(&self) {
+        let mut runner = self
+            .runner
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(runner) = &mut runner {
+            runner.stop().await;
+        }
+    }
 }
 
 impl Drop for Membership {
@@ -50,9 +86,11 @@ pub(super) fn join(node: &NodeName, etcd: &Etcd, own: &Edge) -> Result<Opened> {
         namespace: NAMESPACE.to_owned(),
         name: LEASE.to_owned(),
     };
+    let identity = identity(node);
     let membership = Membership {
-        runner: operate(&fleet, node, own, lease.clone()),
+        runner: Mutex::new(Some(operate(&fleet, own, node, &lease, &identity))),
         lease,
+        identity,
         registration: tokio::spawn(register(fleet.clone(), own_node(node, etcd))),
     };
     Ok(Opened {
@@ -64,8 +102,7 @@ pub(super) fn join(node: &NodeName, etcd: &Etcd, own: &Edge) -> Result<Opened> {
         role: Role::Agent,
         duties: None,
         remote: Some(Remote::Etcd(fleet)),
-        leader: None,
-        membership: Some(membership),
+        guide: Some(Guide::Shared(membership)),
     })
 }
 
@@ -80,7 +117,10 @@ fn options(etcd: &Etcd) -> Result<ConnectOptions> {
         "etcd: user and password-file go together"
     );
     Ok(ConnectOptions {
-        prefix: etcd.prefix.clone().unwrap_or_else(|| DEFAULT_PREFIX.to_owned()),
+        prefix: etcd
+            .prefix
+            .clone()
+            .unwrap_or_else(|| DEFAULT_PREFIX.to_owned()),
         ca: etcd.ca.clone(),
         identity: pair(&etcd.certificate, &etcd.key),
         user: etcd.user.clone().zip(etcd.password_file.clone()),
@@ -89,7 +129,13 @@ fn options(etcd: &Etcd) -> Result<ConnectOptions> {
 }
 
 /// Competes for the operators' lease, and does an operator's work while this node has it.
-fn operate(fleet: &Fleet, node: &NodeName, own: &Edge, lease: LeaseName) -> Runner {
+fn operate(
+    fleet: &Fleet,
+    own: &Edge,
+    node: &NodeName,
+    lease: &LeaseName,
+    identity: &str,
+) -> Runner {
     let source = fleet.clone();
     let begin = move |_| {
         let fleet = source.clone();
@@ -98,7 +144,6 @@ fn operate(fleet: &Fleet, node: &NodeName, own: &Edge, lease: LeaseName) -> Runn
     let facts = Facts {
         role: Role::Operator,
         secrets_namespace: own.bgp.secrets_namespace.as_str().into(),
-        status_reports: own.bgp.status_report,
         ..Facts::new(node.clone())
     };
     let duties = Duties {
@@ -109,8 +154,8 @@ fn operate(fleet: &Fleet, node: &NodeName, own: &Edge, lease: LeaseName) -> Runn
         writes: WRITES,
     };
     let options = Options {
-        lease,
-        identity: identity(node),
+        lease: lease.clone(),
+        identity: identity.to_owned(),
         terms: Terms::default(),
         duties,
     };
@@ -121,7 +166,10 @@ fn operate(fleet: &Fleet, node: &NodeName, own: &Edge, lease: LeaseName) -> Runn
 fn identity(node: &NodeName) -> String {
     use std::hash::{BuildHasher as _, RandomState};
 
-    format!("{node}_{:016x}", RandomState::new().hash_one(std::process::id()))
+    format!(
+        "{node}_{:016x}",
+        RandomState::new().hash_one(std::process::id())
+    )
 }
 
 /// This node's own object, with what its configuration says.
@@ -185,7 +233,15 @@ mod tests {
             ..Etcd::default()
         };
 
-        assert!(options(&half).unwrap_err().to_string().contains("password-file"));
-        assert_ne!(identity(&"n".parse().unwrap()), identity(&"n".parse().unwrap()));
+        assert!(
+            options(&half)
+                .unwrap_err()
+                .to_string()
+                .contains("password-file")
+        );
+        assert_ne!(
+            identity(&"n".parse().unwrap()),
+            identity(&"n".parse().unwrap())
+        );
     }
 }

@@ -16,7 +16,7 @@ use xdp_l4lb::{AttachMode, Balancer, BalancerConfig, Outer, Sizes, Sources};
 use xdp_l4lb_core::Capacity;
 use xdp_l4lb_core::desired::{Service, ServiceKey};
 
-use super::leader::Leader;
+use super::guide::Guide;
 use super::origin::{Opened, Origin};
 use super::report::{Reports, Subject};
 use super::wiring::Wiring;
@@ -37,8 +37,8 @@ pub(super) struct Node {
     pub(super) hub: HubHandle,
     pub(super) origin: Origin,
     pub(super) role: Role,
-    /// Who leads the operators, where they are elsewhere.
-    pub(super) leader: Option<Leader>,
+    /// Who leads the operators, where there are others.
+    pub(super) guide: Option<Guide>,
     pub(super) overrides: Overrides,
     /// The operator, where its duties are this node's.
     pub(super) operator: Option<OperatorHandle>,
@@ -84,6 +84,9 @@ pub(crate) async fn run(config: &Config, own: &Edge) -> Result<()> {
         () = stop::requested() => Ok(()),
     };
     tracing::info!("stopping; traffic goes on");
+    if let Some(guide) = &node.guide {
+        guide.leave().await;
+    }
     node.speaker.clone().stop(Exit::Restart).await;
     outcome
 }
@@ -121,7 +124,7 @@ async fn start(
         hub: opened.hub,
         origin: opened.origin,
         role: opened.role,
-        leader: opened.leader,
+        guide: opened.guide,
         overrides: opened.overrides,
         operator,
         balancer,
