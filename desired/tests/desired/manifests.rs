@@ -85,6 +85,14 @@ pub(crate) fn node(name: &str, labels: Value, addresses: &[&str]) -> Value {
     })
 }
 
+/// The same, created at that time.
+pub(crate) fn dated(mut value: Value, time: &str) -> Value {
+    if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.insert("creationTimestamp".to_owned(), json!(time));
+    }
+    value
+}
+
 fn merged(defaults: Value, more: Value) -> Value {
     let mut all = Map::new();
     for value in [defaults, more] {
