@@ -55,6 +55,7 @@ impl Api for Node {
             problems,
             remarks: conditions::remarks(&snapshot)
                 .into_iter()
+                .chain(told.remark.clone())
                 .chain(self.led())
                 .chain(self.unreported())
                 .collect(),

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use desired::{Facts, Role};
+use desired::{Facts, Forwarding, Role};
 use operator::{Duties, Options, Runner, Standing, Terms};
 use serde_json::{Value, json};
 use store::etcd::{ConnectOptions, DEFAULT_PREFIX, Fleet};
@@ -144,6 +144,11 @@ fn operate(
     let facts = Facts {
         role: Role::Operator,
         secrets_namespace: own.bgp.secrets_namespace.as_str().into(),
+        status_reports: own.bgp.status_report,
+        forwarding: match own.balancer {
+            Some(_) => Forwarding::Balancer,
+            None => Forwarding::Elsewhere,
+        },
         ..Facts::new(node.clone())
     };
     let duties = Duties {
