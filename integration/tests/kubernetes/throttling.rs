@@ -1,54 +1,68 @@
 //! An API server that has too much to do.
 
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
+use api::{Kind, Statement, StatusPatch, Truth};
 use integration::cluster::{self, ControlPlane, Options};
-use serde_json::json;
-use store::Objects as _;
+use integration::until;
+use store::Statuses;
 
-use super::view::connect;
+use super::view::{PATIENCE, View, all, key, service};
 
-/// An API server that takes two writes at a time turns others away for a second. Each of them is
-/// made in the end, without anybody asking twice.
+/// An API server that carries out one write at a time, and waits for etcd with that one, turns all
+/// others away for a second. Each of them is made in the end, without anybody asking twice.
 #[test]
 fn writes_that_are_turned_away_are_made_later() {
-    const WRITES: usize = 40;
+    const SERVICES: usize = 8;
 
     cluster::run(|lab| {
         let options = Options {
             flags: vec![
                 "--enable-priority-and-fairness=false".to_owned(),
-                "--max-mutating-requests-inflight=2".to_owned(),
+                "--max-mutating-requests-inflight=1".to_owned(),
             ],
             ..Options::default()
         };
         let control = ControlPlane::start_with(lab, options)?;
-        let (runtime, cluster) = connect(control.admin(), Duration::from_secs(20))?;
+        let services = (0..SERVICES).map(|n| service("default", &format!("web-{n}")));
+        control.apply(&services.collect::<String>())?;
+        let view = View::open(control.admin(), &all(&[Kind::Service]))?;
+        let mut writes = tokio::task::JoinSet::new();
 
-        let outcomes = runtime.block_on(async {
-            let mut tasks = tokio::task::JoinSet::new();
-            for n in 0..WRITES {
-                let cluster = cluster.clone();
-                tasks.spawn(async move {
-                    let map = json!({
-                        "apiVersion": "v1", "kind": "ConfigMap",
-                        "metadata": {"name": format!("map-{n}"), "namespace": "default"},
-                        "data": {"a": "b".repeat(100_000)},
-                    });
-                    cluster.apply(&map).await
-                });
-            }
-            tasks.join_all().await
-        });
+        control.etcd().freeze(true)?;
+        for n in 0..SERVICES {
+            let key = key(Kind::Service, "default", &format!("web-{n}"));
+            let version = view.version(&key)?;
+            let cluster = view.cluster.clone();
+            let write = async move { Statuses::write(&cluster, key, version, satisfied()).await };
+            view.block_on(async { writes.spawn(write) });
+        }
+        until("others are turned away", PATIENCE, || {
+            let metrics = control.kubectl("get --raw /metrics")?;
+            let mut lines = metrics.lines();
+            let told = lines.any(|line| line.contains("\"429\"") && line.contains("\"services\""));
+            ensure!(told, "nobody is");
+            Ok(())
+        })?;
+        control.etcd().freeze(false)?;
+        let outcomes = view.block_on(writes.join_all());
 
         let failed: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
         ensure!(failed.is_empty(), "{failed:?}");
-        let metrics = control.kubectl("get --raw /metrics")?;
-        let turned_away = metrics
-            .lines()
-            .any(|line| line.starts_with("apiserver_request_total") && line.contains("\"429\""));
-        ensure!(turned_away, "nobody was turned away: this proves nothing");
+        view.until("every status is seen", |seen| {
+            let objects = seen.objects.values();
+            objects
+                .filter(|object| object.conditions().len() == 1)
+                .count()
+                == SERVICES
+        })?;
         Ok(())
     });
+}
+
+fn satisfied() -> StatusPatch {
+    let statement = Statement::new(Truth::True, "satisfied", "");
+    StatusPatch {
+        conditions: [("cilium.io/IPAMRequestSatisfied".to_owned(), Some(statement))].into(),
+        ..StatusPatch::default()
+    }
 }

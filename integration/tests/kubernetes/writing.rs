@@ -7,7 +7,8 @@ use anyhow::{Context as _, Result, ensure};
 use api::{Kind, Statement, StatusPatch, Timestamp, Truth, Version};
 use integration::cluster::{self, ControlPlane};
 use serde_json::{Value, json};
-use store::{Applied, LeaseName, LeaseRecord, Leases as _, Objects as _, WriteError};
+use store::kubernetes::Cluster;
+use store::{Applied, LeaseName, LeaseRecord, Leases, Objects as _, WriteError};
 
 use super::view::{View, all, connect, install, key, service};
 
@@ -77,7 +78,8 @@ fn a_status_joins_what_is_there() {
         let since =
             |object: &Value| object["status"]["conditions"][0]["lastTransitionTime"].clone();
         ensure!(since(&released) == since(&first));
-        let managers = released["metadata"]["managedFields"].to_string();
+        let whole = control.json("get service web --show-managed-fields")?;
+        let managers = whole["metadata"]["managedFields"].to_string();
         ensure!(managers.contains("\"sluice\""), "{managers}");
         Ok(())
     });
@@ -185,28 +187,28 @@ fn a_lease_goes_to_one_of_two() {
             namespace: "kube-system".to_owned(),
             name: "sluicegate-operator".to_owned(),
         };
-        let record = |holder: &str| -> Result<LeaseRecord> {
+        let record = |holder: &str, second: i64| -> Result<LeaseRecord> {
             Ok(LeaseRecord {
                 holder: holder.to_owned(),
                 duration: Duration::from_secs(15),
                 acquired: "2026-11-20T10:00:00.000001Z".parse::<Timestamp>()?,
-                renewed: "2026-11-20T10:00:01Z".parse::<Timestamp>()?,
+                renewed: Timestamp::from_second(1_800_000_000 + second)?,
                 transitions: 1,
             })
         };
-        let write = |by: &store::kubernetes::Cluster, holder: &str, seen: Option<&Version>| {
-            let record = record(holder)?;
-            anyhow::Ok(runtime.block_on(by.write(&name, &record, seen)))
+        let write = |by: &Cluster, holder: &str, second: i64, seen: Option<&Version>| {
+            let record = record(holder, second)?;
+            anyhow::Ok(runtime.block_on(Leases::write(by, &name, &record, seen)))
         };
 
         ensure!(runtime.block_on(one.read(&name))?.is_none());
-        let first = write(&one, "one", None)??;
-        ensure!(write(&other, "other", None)? == Err(WriteError::Conflict));
-        let second = write(&one, "one", Some(&first))??;
-        ensure!(write(&other, "other", Some(&first))? == Err(WriteError::Conflict));
+        let first = write(&one, "one", 0, None)??;
+        ensure!(write(&other, "other", 0, None)? == Err(WriteError::Conflict));
+        let second = write(&one, "one", 1, Some(&first))??;
+        ensure!(write(&other, "other", 1, Some(&first))? == Err(WriteError::Conflict));
 
         let (read, version) = runtime.block_on(one.read(&name))?.context("it is gone")?;
-        ensure!(read == record("one")? && version == second, "{read:?}");
+        ensure!(read == record("one", 1)? && version == second, "{read:?}");
         let shown = control.kubectl("get lease -n kube-system sluicegate-operator -o name")?;
         ensure!(shown.trim() == "lease.coordination.k8s.io/sluicegate-operator");
         Ok(())

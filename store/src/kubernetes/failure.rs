@@ -77,6 +77,9 @@ struct Cause {
 /// The cause of a failure that is about a version of the future.
 const TOO_LARGE: &str = "ResourceVersionTooLarge";
 
+/// How the server says that an applied object does not fit.
+const MISFIT: &str = "failed to create typed patch object";
+
 /// How much of an answer that is not for machines is repeated.
 const MOST_REPEATED: usize = 300;
 
@@ -147,6 +150,8 @@ impl Status {
             429 => Failure::Throttled { after, said },
             503 if after.is_some() => Failure::Throttled { after, said },
             400..=499 => Failure::Invalid(said),
+            // What does not fit the kind's form is not reported as a fault of the request.
+            500 if said.contains(MISFIT) => Failure::Invalid(said),
             _ => Failure::Server(said),
         }
     }
@@ -283,6 +288,14 @@ mod tests {
             WriteError::from(missing),
             WriteError::Unavailable(_)
         ));
+    }
+
+    #[test]
+    fn a_manifest_that_does_not_fit_is_not_tried_again() {
+        let said = r#"{"message":"failed to create typed patch object (/blue): .spec.blocks: expected list","code":500}"#;
+
+        assert!(matches!(answer(500, said), Failure::Invalid(_)));
+        assert!(matches!(answer(422, "{}"), Failure::Invalid(_)));
     }
 
     #[test]

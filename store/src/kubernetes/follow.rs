@@ -134,11 +134,11 @@ impl Follower {
         loop {
             let frame = match timeout(SILENCE, next_piece(&mut body)).await {
                 Ok(Some(Ok(frame))) => frame,
-                Ok(Some(Err(failure))) => return Ok(End::Failed(failure)),
                 Ok(None) if begun.elapsed() + Duration::from_secs(1) >= lasts => {
                     return Ok(End::Complete);
                 }
-                Ok(None) | Err(_) => return Ok(End::Early),
+                // What is wrong, if anything is, the next attempt will tell.
+                Ok(Some(Err(_)) | None) | Err(_) => return Ok(End::Early),
             };
             let mut piece = Piece::default();
             let fed = lines.feed(&frame, |line| self.read(course, line, &mut piece));
