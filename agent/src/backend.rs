@@ -121,6 +121,7 @@ impl Api for Node {
             problems,
             remarks: Vec::new(),
             source: None,
+            operator: None,
             objects: Vec::new(),
             refused: Vec::new(),
             interfaces: state.interfaces.clone(),

@@ -7,6 +7,7 @@ mod http;
 mod limits;
 mod log;
 mod stop;
+mod surroundings;
 
 use std::process::ExitCode;
 
@@ -66,6 +67,9 @@ fn start(args: Args) -> Result<()> {
         return reset_state(&config);
     }
     log::start(&config.log)?;
+    for remark in &config.remarks {
+        tracing::warn!(%remark, "a setting");
+    }
     limits::raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

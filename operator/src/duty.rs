@@ -11,6 +11,7 @@ use types::{Family, ObjectName};
 
 use crate::outbox::{Event, Outbox, Ticket, Write};
 use crate::seen::Seen;
+use crate::summary::Summary;
 use crate::wish::{Author, Wish, of_action};
 
 /// What changed, all of it about the same moment.
@@ -45,10 +46,11 @@ pub(crate) struct Duty {
 }
 
 impl Duty {
-    pub(crate) fn new(enabled: &[Family]) -> Self {
+    /// At most `most` writes are under way at a time.
+    pub(crate) fn new(enabled: &[Family], most: usize) -> Self {
         Self {
             allocator: Allocator::new(enabled),
-            outbox: Outbox::default(),
+            outbox: Outbox::new(most),
         }
     }
 
@@ -99,6 +101,28 @@ impl Duty {
         let is_news = self.outbox.fault(&ticket.key) != result.as_ref().err();
         self.outbox.on_event(now, Event::Ended(ticket, result));
         is_news
+    }
+
+    pub(crate) fn summary(&self) -> Summary {
+        let allocations = self.allocator.allocations();
+        let (mut services, mut unsatisfied) = (0, 0);
+        for allocation in allocations {
+            services += 1;
+            unsatisfied += usize::from(!allocation.satisfaction.is_satisfied());
+        }
+        let pools = self.allocator.pools();
+        let faults = self.outbox.faults();
+        Summary {
+            dormant: self.allocator.is_dormant(),
+            services,
+            unsatisfied,
+            pools: pools.map(|(name, told)| (name.clone(), told)).collect(),
+            waiting: self.outbox.waiting(),
+            faults: faults
+                .map(|(key, error)| (key.clone(), error.clone()))
+                .collect(),
+            ..Summary::default()
+        }
     }
 
     pub(crate) fn report(&self) -> Report {

@@ -14,6 +14,10 @@ use types::Family;
 
 use crate::duty::{Duty, Input, Report};
 use crate::outbox::{Event, Ticket, Write};
+use crate::summary::Summary;
+
+/// Writes under way at a time: enough for a source to make few commits of many.
+const WRITES: usize = 128;
 
 /// The operator as a task.
 #[derive(Debug)]
@@ -47,7 +51,17 @@ impl Operator {
         inputs: Receiver<Input>,
         statuses: impl Statuses + 'static,
     ) -> OperatorHandle {
-        let duty = Arc::new(Mutex::new(Duty::new(enabled)));
+        Self::spawn_with(enabled, WRITES, inputs, statuses)
+    }
+
+    /// As [`Operator::spawn`], with at most `most` writes under way.
+    pub(crate) fn spawn_with(
+        enabled: &[Family],
+        most: usize,
+        inputs: Receiver<Input>,
+        statuses: impl Statuses + 'static,
+    ) -> OperatorHandle {
+        let duty = Arc::new(Mutex::new(Duty::new(enabled, most)));
         let shell = Shell {
             duty: Arc::clone(&duty),
             statuses: Arc::new(statuses),
@@ -64,6 +78,11 @@ impl OperatorHandle {
     #[must_use]
     pub fn report(&self) -> Report {
         lock(&self.duty).report()
+    }
+
+    /// The state of affairs in few words.
+    pub(crate) fn summary(&self) -> Summary {
+        lock(&self.duty).summary()
     }
 
     /// The allocations as requests to put into manifests, in YAML.

@@ -17,17 +17,12 @@ use std::time::Duration;
 use api::{Key, Kind, StatusPatch, Version};
 use store::WriteError;
 
+use crate::pause;
 use crate::seen::Seen;
 use crate::wish::{Author, Wish};
 
-/// The first pause after a failure; each further one in a row doubles it.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// A source shows at once what was written. If it never does the object is looked at again.
 const SHOWN_WITHIN: Duration = Duration::from_secs(60);
-/// Writes under way at a time: enough for a source to make few commits of many.
-const MAX_UNDER_WAY: usize = 128;
 
 /// What happened.
 #[derive(Clone, Debug)]
@@ -67,12 +62,14 @@ pub(crate) struct Ticket {
 }
 
 /// What every object should say, and what is being done about it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Outbox {
     cells: BTreeMap<Key, Cell>,
     /// Idle objects that are to be compared.
     ready: BTreeSet<Key>,
     deadlines: BTreeSet<(Duration, Key)>,
+    /// How many writes may be under way at a time.
+    most: usize,
     under_way: usize,
     tickets: u64,
 }
@@ -118,6 +115,18 @@ enum Turn {
 }
 
 impl Outbox {
+    /// At most `most` writes are under way at a time.
+    pub(crate) fn new(most: usize) -> Self {
+        Self {
+            cells: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            deadlines: BTreeSet::new(),
+            most,
+            under_way: 0,
+            tickets: 0,
+        }
+    }
+
     pub(crate) fn on_event(&mut self, now: Duration, event: Event) {
         match event {
             Event::Shown(key, Some(seen)) => {
@@ -149,7 +158,7 @@ impl Outbox {
     /// The writes to start now, each of which must end in an [`Event::Ended`].
     pub(crate) fn writes(&mut self) -> Vec<Write> {
         let mut writes = Vec::new();
-        while self.under_way < MAX_UNDER_WAY {
+        while self.under_way < self.most {
             let Some(key) = self.ready.pop_first() else {
                 break;
             };
@@ -176,6 +185,11 @@ impl Outbox {
             });
         }
         writes
+    }
+
+    /// How many objects are being written, or wait for a time to be.
+    pub(crate) fn waiting(&self) -> usize {
+        self.ready.len() + self.under_way + self.faults().count()
     }
 
     /// Objects whose last write failed, and why.
@@ -277,9 +291,11 @@ impl Cell {
             (State::Writing { .. }, Turn::Written { on }) => self.after(on, now + SHOWN_WITHIN),
             (State::Writing { .. }, Turn::Failed { on, error }) => match error {
                 // A newer view says more, and may be here already.
-                WriteError::Conflict | WriteError::Gone => self.after(on, now + self.pause()),
+                WriteError::Conflict | WriteError::Gone => {
+                    self.after(on, now + pause::after(self.failures))
+                }
                 WriteError::Forbidden(_) | WriteError::Unavailable(_) => State::Waiting {
-                    until: now + self.pause(),
+                    until: now + pause::after(self.failures),
                     outdated: None,
                 },
             },
@@ -309,11 +325,6 @@ impl Cell {
                 outdated: Some(version),
             },
         }
-    }
-
-    fn pause(&self) -> Duration {
-        let doublings = self.failures.saturating_sub(1).min(16);
-        LONGEST_PAUSE.min(FIRST_PAUSE * 2_u32.pow(doublings))
     }
 
     fn wish(&mut self, author: Author, wish: Wish, once: bool) {

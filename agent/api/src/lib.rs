@@ -28,8 +28,8 @@ pub use bgp::{FamilyRoutes, Peer, Route, SessionState};
 pub use lb::{Counters, Lb, LbBackend, LbService, Maglev, Share, Transitions};
 pub use lb_ipam::{Allocation, Ipam, Pool};
 pub use status::{
-    Backend, BackendHealth, BackendState, Bgp, Drained, Interface, KindCount, Refused, Role,
-    Service, Source, SourceKind, Status, Withdrawn,
+    Backend, BackendHealth, BackendState, Bgp, Drained, Interface, KindCount, Operator, Refused,
+    Role, Service, Source, SourceKind, Status, Withdrawn,
 };
 
 /// Why a request was not done, in words for a person.

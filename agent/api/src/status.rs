@@ -28,6 +28,9 @@ pub struct Status {
     /// Where objects come from; a backend has none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub source: Option<Source>,
+    /// Who gives addresses, where that is not this node.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub operator: Option<Operator>,
     /// How many objects of each kind are in use.
     pub objects: Vec<KindCount>,
     /// Objects and files that were refused; what ran before keeps running.
@@ -62,6 +65,16 @@ pub struct Source {
     pub place: String,
     /// What is wrong with it now, a sentence each. The last state stays.
     pub faults: Vec<String>,
+}
+
+/// The operators of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operator {
+    /// Their lease, as NAMESPACE/NAME.
+    pub lease: String,
+    /// Who leads them, as far as it is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub holder: Option<String>,
 }
 
 /// What objects come from.

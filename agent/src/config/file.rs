@@ -107,6 +107,7 @@ impl TryFrom<Raw> for Config {
             metrics: raw.metrics,
             log: raw.log,
             role,
+            remarks: Vec::new(),
         })
     }
 }
@@ -115,7 +116,7 @@ impl Raw {
     fn edge(&mut self, balancer: Option<Balancer>) -> Result<Edge> {
         let source = self.source()?;
         let is_directory = matches!(source, SourceConfig::Directory(_));
-        let bgp = &self.bgp;
+        let (bgp, default) = (&self.bgp, Bgp::default());
         Ok(Edge {
             source,
             state_dir: self
@@ -125,9 +126,13 @@ impl Raw {
             balancer,
             bgp: Bgp {
                 router_id: bgp.router_id.map(RouterId::try_from).transpose()?,
-                secrets_namespace: bgp.secrets_namespace.clone(),
-                status_report: bgp.status_report.unwrap_or(true),
-                announce_empty: bgp.announce_empty.unwrap_or(true),
+                enabled: true,
+                secrets_namespace: bgp
+                    .secrets_namespace
+                    .clone()
+                    .unwrap_or(default.secrets_namespace),
+                status_report: bgp.status_report.unwrap_or(default.status_report),
+                announce_empty: bgp.announce_empty.unwrap_or(default.announce_empty),
             },
         })
     }

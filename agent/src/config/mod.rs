@@ -3,12 +3,15 @@
 //! A configuration file says what the node is; the command line says where it is told so, and may
 //! say where objects come from. Without a file the node announces what another program balances.
 
+mod cluster;
 mod file;
 mod start;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
+use desired::Facts;
 use serde::Deserialize;
 use types::{NodeName, Prefix, RouterId};
 
@@ -29,6 +32,8 @@ pub(crate) struct Config {
     pub(crate) log: Log,
     /// What the node does, with that role's settings.
     pub(crate) role: RoleConfig,
+    /// What has no effect although somebody wrote it.
+    pub(crate) remarks: Vec<String>,
 }
 
 /// How to log.
@@ -95,8 +100,9 @@ pub(crate) struct Kubernetes {
     /// A context of it, other than the current one.
     pub(crate) context: Option<String>,
     /// Where the operator's lease is.
-    #[serde(default)]
     pub(crate) namespace: Option<String>,
+    /// Namespaces whose Services are watched; all where it is empty.
+    pub(crate) namespaces: BTreeSet<String>,
 }
 
 /// Which etcd, and as whom.
@@ -118,7 +124,7 @@ pub(crate) struct Etcd {
     /// A file with that user's password.
     pub(crate) password_file: Option<PathBuf>,
     /// Labels that the agent gives to its own Node object.
-    pub(crate) labels: std::collections::BTreeMap<String, String>,
+    pub(crate) labels: BTreeMap<String, String>,
     /// Addresses that the agent gives to its own Node object.
     pub(crate) addresses: Vec<IpAddr>,
 }
@@ -143,8 +149,10 @@ pub(crate) struct Balancer {
 pub(crate) struct Bgp {
     /// The BGP identifier; the node's IPv4 address where it is not given.
     pub(crate) router_id: Option<RouterId>,
-    /// Where the Secrets of peers are, if not where Cilium has them.
-    pub(crate) secrets_namespace: Option<String>,
+    /// Whether BGP is spoken at all.
+    pub(crate) enabled: bool,
+    /// Where the Secrets of peers are.
+    pub(crate) secrets_namespace: String,
     /// Whether the state of sessions is written to the CiliumBGPNodeConfig.
     pub(crate) status_report: bool,
     /// Whether addresses of services without any endpoint are announced.
@@ -202,7 +210,8 @@ impl Default for Bgp {
     fn default() -> Self {
         Self {
             router_id: None,
-            secrets_namespace: None,
+            enabled: true,
+            secrets_namespace: Facts::SECRETS_NAMESPACE.to_owned(),
             status_report: true,
             announce_empty: true,
         }

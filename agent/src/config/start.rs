@@ -129,6 +129,9 @@ impl Flags {
         if name.is_some() {
             config.node = node_name(name)?;
         }
+        if let Some(folder) = &self.config_dir {
+            config.adopt(folder)?;
+        }
         if let Some(socket) = &self.socket {
             config.socket.clone_from(socket);
         }
@@ -170,7 +173,7 @@ impl Flags {
             SourceConfig::Kubernetes(Kubernetes {
                 kubeconfig: self.kubeconfig.clone(),
                 context: self.context.clone(),
-                namespace: None,
+                ..Kubernetes::default()
             })
         })
     }
@@ -200,6 +203,7 @@ impl Config {
                 balancer: None,
                 bgp: Bgp::default(),
             }),
+            remarks: Vec::new(),
         }
     }
 }

@@ -14,6 +14,7 @@ use xdp_l4lb::{Inspector, State};
 use xdp_l4lb_core::ServiceStatus;
 use xdp_l4lb_core::desired::ServiceKey;
 
+use super::leader::Leadership;
 use super::node::Node;
 use super::problems::Known;
 use super::{announced, conditions, views};
@@ -52,8 +53,13 @@ impl Api for Node {
             uptime_secs: self.started.elapsed().as_secs(),
             ready: is_known && problems.is_empty(),
             problems,
-            remarks: conditions::remarks(&snapshot),
+            remarks: conditions::remarks(&snapshot)
+                .into_iter()
+                .chain(self.led())
+                .chain(self.unreported())
+                .collect(),
             source: Some(self.origin.shown()),
+            operator: self.shown_operator(),
             objects: views::counts(&snapshot),
             refused: views::refused(&self.origin.file_faults()),
             interfaces: views::interfaces(&state.interfaces),
@@ -194,6 +200,33 @@ impl Node {
             }
             None => Ok((Arc::default(), BTreeMap::new())),
         }
+    }
+
+    /// What a person should know of who leads the operators.
+    fn led(&self) -> Option<String> {
+        let leader = self.leader.as_ref()?;
+        leader.known().remark(leader.lease())
+    }
+
+    /// Why others cannot read how this node's sessions are.
+    fn unreported(&self) -> Option<String> {
+        let error = self.reports.as_ref()?.trouble()?;
+        let name = &self.name;
+        Some(format!(
+            "the state of sessions is not written to CiliumBGPNodeConfig/{name}: {error}"
+        ))
+    }
+
+    fn shown_operator(&self) -> Option<agent_api::Operator> {
+        let leader = self.leader.as_ref()?;
+        let holder = match leader.known() {
+            Leadership::Held(holder) => Some(holder),
+            Leadership::Unknown | Leadership::Vacant(_) | Leadership::Unreadable(_) => None,
+        };
+        Some(agent_api::Operator {
+            lease: leader.lease().to_string(),
+            holder,
+        })
     }
 
     /// What orders keep from being in place.

@@ -6,9 +6,12 @@ mod api;
 mod conditions;
 mod end_of_rib;
 mod gate;
+mod leader;
 mod node;
 mod origin;
 mod problems;
+mod remote;
+mod report;
 mod views;
 mod wiring;
 

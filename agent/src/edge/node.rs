@@ -7,16 +7,18 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use bgp_speaker::{Exit, Speaker};
-use desired::Progress;
+use desired::{Facts, Forwarding, Progress, Role};
 use operator::{OperatorHandle, Report};
 use store::{HubHandle, Overrides};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use types::NodeName;
 use xdp_l4lb::{AttachMode, Balancer, BalancerConfig, Outer, Sizes, Sources};
 use xdp_l4lb_core::Capacity;
 use xdp_l4lb_core::desired::{Service, ServiceKey};
 
+use super::leader::Leader;
 use super::origin::{Opened, Origin};
+use super::report::{Reports, Subject};
 use super::wiring::Wiring;
 use crate::config::{self, Config, Edge, XdpMode};
 use crate::{http, stop};
@@ -34,12 +36,19 @@ pub(super) struct Node {
     pub(super) bpf_dir: std::path::PathBuf,
     pub(super) hub: HubHandle,
     pub(super) origin: Origin,
+    pub(super) role: Role,
+    /// Who leads the operators, where they are elsewhere.
+    pub(super) leader: Option<Leader>,
     pub(super) overrides: Overrides,
     /// The operator, where its duties are this node's.
     pub(super) operator: Option<OperatorHandle>,
     /// None where another program balances.
     pub(super) balancer: Option<Balancer>,
     pub(super) speaker: Speaker,
+    /// What this node's CiliumBGPNodeConfig says, and is to say.
+    pub(super) subject: watch::Sender<Subject>,
+    /// Writes it, where that is wanted.
+    pub(super) reports: Option<Reports>,
     /// What the parts were told last, and what of the BGP configuration is not run.
     pub(super) told: Mutex<Told>,
 }
@@ -64,7 +73,7 @@ pub(crate) async fn run(config: &Config, own: &Edge) -> Result<()> {
     let metrics = http::listen_metrics(config.metrics).await?;
     let (node, inputs) = start(config, own).await?;
     let node = Arc::new(node);
-    let wiring = Wiring::new(Arc::clone(&node), own.bgp.router_id, inputs);
+    let wiring = Wiring::new(Arc::clone(&node), facts(config, own, &node), inputs);
     let served = http::serve_api(listener, Arc::clone(&node), stop::requested());
     let scraped = http::serve_metrics(metrics, Arc::clone(&node), stop::requested());
     tracing::info!(node = %config.node, balances = node.balancer.is_some(), "the node has started");
@@ -84,7 +93,7 @@ async fn start(
     config: &Config,
     own: &Edge,
 ) -> Result<(Node, Option<mpsc::Sender<operator::Input>>)> {
-    let opened = Opened::open(own)?;
+    let opened = Opened::open(&config.node, own).await?;
     let balancer = match &own.balancer {
         Some(settings) => Some(
             Balancer::start(balancer_config(&config.bpf_dir, settings))
@@ -102,19 +111,40 @@ async fn start(
         Some(duties) => (Some(duties.operator), Some(duties.inputs)),
         None => (None, None),
     };
+    let (subject, shown) = watch::channel(Subject::default());
+    let remote = opened.remote.filter(|_| own.bgp.status_report);
+    let reports = remote.map(|remote| Reports::start(remote, speaker.clone(), shown));
     let node = Node {
         name: config.node.clone(),
         started: Instant::now(),
         bpf_dir: config.bpf_dir.clone(),
         hub: opened.hub,
         origin: opened.origin,
+        role: opened.role,
+        leader: opened.leader,
         overrides: opened.overrides,
         operator,
         balancer,
         speaker,
+        subject,
+        reports,
         told: Mutex::default(),
     };
     Ok((node, inputs))
+}
+
+/// What is known of this node without any object.
+fn facts(config: &Config, own: &Edge, node: &Node) -> Facts {
+    Facts {
+        role: node.role,
+        forwarding: match node.balancer {
+            Some(_) => Forwarding::Balancer,
+            None => Forwarding::Elsewhere,
+        },
+        router_id: own.bgp.router_id,
+        secrets_namespace: own.bgp.secrets_namespace.as_str().into(),
+        ..Facts::new(config.node.clone())
+    }
 }
 
 impl Node {

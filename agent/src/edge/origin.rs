@@ -1,15 +1,30 @@
 //! Opens the place where objects come from, and starts what differs by it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use agent_api::{Source, SourceKind};
 use anyhow::{Context as _, Result, bail};
+use api::Kind;
+use desired::Role;
 use operator::{Operator, OperatorHandle};
-use store::{Directory, DirectoryConfig, Faults, Hub, HubHandle, Overrides};
+use store::kubernetes::{Cluster, ConnectOptions, Troubles, Watch};
+use store::{Directory, DirectoryConfig, Faults, Hub, HubHandle, LeaseName, Overrides};
 use tokio::sync::{mpsc, watch};
-use types::Family;
+use types::{Family, NodeName};
 
-use crate::config::{Edge, SourceConfig};
+use super::leader::Leader;
+use super::remote::Remote;
+use crate::config::{Edge, Kubernetes, SourceConfig};
+
+/// The operators' lease, in the namespace that they are in.
+const LEASE: &str = "sluicegate-operator";
+
+/// Where operators are, if nobody says otherwise.
+const NAMESPACE: &str = "kube-system";
+
+/// Endpoints of Services that nobody balances are not asked for.
+const BALANCED: &str = "!service.kubernetes.io/headless";
 
 /// Objects that wait for the allocator. A full channel holds up the next delta, which the hub
 /// then merges.
@@ -23,8 +38,14 @@ pub(super) struct Opened {
     pub(super) origin: Origin,
     /// What an operator orders.
     pub(super) overrides: Overrides,
+    /// What this node decides.
+    pub(super) role: Role,
     /// The operator's duties, where they are this node's.
     pub(super) duties: Option<Duties>,
+    /// Where this node's status goes, where others read it.
+    pub(super) remote: Option<Remote>,
+    /// Who leads the operators, where they are elsewhere.
+    pub(super) leader: Option<Leader>,
 }
 
 /// The operator of a node of its own.
@@ -42,6 +63,13 @@ pub(super) enum Origin {
         /// What is wrong with them.
         faults: watch::Receiver<Faults>,
     },
+    /// A Kubernetes API server.
+    Kubernetes {
+        /// Where it is.
+        server: String,
+        /// What is wrong between it and this node.
+        troubles: watch::Receiver<Troubles>,
+    },
 }
 
 impl Opened {
@@ -49,10 +77,11 @@ impl Opened {
     ///
     /// # Errors
     /// If it cannot be used at all. One that does not answer is waited for.
-    pub(super) fn open(own: &Edge) -> Result<Self> {
+    pub(super) async fn open(node: &NodeName, own: &Edge) -> Result<Self> {
         match &own.source {
             SourceConfig::Directory(manifests) => directory(manifests, own),
-            SourceConfig::Kubernetes(_) | SourceConfig::Etcd(_) => bail!("not built in"),
+            SourceConfig::Kubernetes(kubernetes) => cluster(node, kubernetes, own).await,
+            SourceConfig::Etcd(_) => bail!("this agent was built without etcd"),
         }
     }
 }
@@ -66,6 +95,11 @@ impl Origin {
                 place: manifests.display().to_string(),
                 faults: Vec::new(),
             },
+            Self::Kubernetes { server, troubles } => Source {
+                kind: SourceKind::Kubernetes,
+                place: server.clone(),
+                faults: in_words(&troubles.borrow()),
+            },
         }
     }
 
@@ -73,6 +107,7 @@ impl Origin {
     pub(super) fn file_faults(&self) -> Faults {
         match self {
             Self::Directory { faults, .. } => faults.borrow().clone(),
+            Self::Kubernetes { .. } => Faults::default(),
         }
     }
 }
@@ -94,13 +129,144 @@ fn directory(manifests: &Path, own: &Edge) -> Result<Opened> {
             faults,
         },
         overrides,
+        role: Role::Standalone,
         duties: Some(Duties {
             operator: Operator::spawn(&Family::BOTH, received, statuses),
             inputs,
         }),
+        remote: None,
+        leader: None,
     })
+}
+
+async fn cluster(node: &NodeName, kubernetes: &Kubernetes, own: &Edge) -> Result<Opened> {
+    let cluster = Cluster::connect(ConnectOptions {
+        kubeconfig: kubernetes.kubeconfig.clone(),
+        context: kubernetes.context.clone(),
+        ..ConnectOptions::default()
+    })
+    .await
+    .context("connecting to the cluster")?;
+    let source = cluster.source(&watches(node, kubernetes, own));
+    let origin = Origin::Kubernetes {
+        server: cluster.server(),
+        troubles: source.troubles(),
+    };
+    let namespace = kubernetes.namespace.as_deref().unwrap_or(NAMESPACE);
+    let lease = LeaseName {
+        namespace: namespace.to_owned(),
+        name: LEASE.to_owned(),
+    };
+    let remote = Remote::Kubernetes(cluster);
+    Ok(Opened {
+        hub: Hub::spawn(source),
+        origin,
+        overrides: orders(own)?,
+        role: Role::Agent,
+        duties: None,
+        leader: Some(Leader::follow(remote.clone(), lease)),
+        remote: Some(remote),
+    })
+}
+
+/// What one node has to know of a cluster.
+fn watches(node: &NodeName, kubernetes: &Kubernetes, own: &Edge) -> Vec<Watch> {
+    let one = |kind: Kind| {
+        let watch = Watch::new(kind);
+        match kind {
+            Kind::Node | Kind::CiliumBGPNodeConfig => {
+                watch.with_fields(format!("metadata.name={node}"))
+            }
+            Kind::Secret => watch.in_namespaces([own.bgp.secrets_namespace.clone()]),
+            Kind::Service => watch.in_namespaces(kubernetes.namespaces.clone()),
+            Kind::EndpointSlice => watch
+                .in_namespaces(kubernetes.namespaces.clone())
+                .with_labels(BALANCED),
+            Kind::CiliumLoadBalancerIPPool
+            | Kind::CiliumBGPClusterConfig
+            | Kind::CiliumBGPPeerConfig
+            | Kind::CiliumBGPAdvertisement
+            | Kind::CiliumBGPNodeConfigOverride => watch,
+        }
+    };
+    Role::Agent.kinds().iter().copied().map(one).collect()
+}
+
+/// Orders, kept where there is a place for them.
+fn orders(own: &Edge) -> Result<Overrides> {
+    match &own.state_dir {
+        Some(state_dir) => Overrides::open(state_dir).with_context(|| in_dir(state_dir)),
+        None => Ok(Overrides::in_memory()),
+    }
+}
+
+/// What is wrong with the same words is said once.
+fn in_words(troubles: &Troubles) -> Vec<String> {
+    let mut by_trouble: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (watched, trouble) in troubles.iter() {
+        let named = by_trouble.entry(trouble).or_default();
+        named.push(watched.to_string());
+    }
+    by_trouble
+        .into_iter()
+        .map(|(trouble, watched)| format!("{}: {trouble}", watched.join(", ")))
+        .collect()
 }
 
 fn in_dir(state_dir: &Path) -> String {
     format!("opening the state in {}", state_dir.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use store::kubernetes::Watched;
+
+    use super::*;
+    use crate::config::Bgp;
+
+    #[test]
+    fn a_node_asks_for_itself_and_not_for_other_nodes() {
+        let node = "n1".parse().unwrap();
+        let own = Edge {
+            source: SourceConfig::Kubernetes(Kubernetes::default()),
+            state_dir: None,
+            balancer: None,
+            bgp: Bgp::default(),
+        };
+
+        let watches = watches(&node, &Kubernetes::default(), &own);
+
+        let watch = |kind| watches.iter().find(|watch| watch.kind == kind).unwrap();
+        for kind in [Kind::Node, Kind::CiliumBGPNodeConfig] {
+            assert_eq!(watch(kind).fields.as_deref(), Some("metadata.name=n1"));
+        }
+        let secrets = &watch(Kind::Secret).namespaces;
+        assert_eq!(*secrets, ["kube-system".to_owned()].into());
+        assert!(watch(Kind::Service).namespaces.is_empty());
+        assert_eq!(watches.len(), Role::Agent.kinds().len());
+    }
+
+    #[test]
+    fn what_is_wrong_in_the_same_way_is_said_once() {
+        let watched = |kind| Watched {
+            kind,
+            namespace: None,
+        };
+        let down = "the API server does not answer".to_owned();
+        let troubles = Arc::new(BTreeMap::from([
+            (watched(Kind::Service), down.clone()),
+            (watched(Kind::Node), down),
+            (watched(Kind::EndpointSlice), "forbidden".to_owned()),
+        ]));
+
+        assert_eq!(
+            in_words(&troubles),
+            [
+                "endpointslices: forbidden",
+                "services, nodes: the API server does not answer",
+            ]
+        );
+    }
 }

@@ -418,6 +418,7 @@ mod tests {
             problems: vec![],
             remarks: vec![],
             source: None,
+            operator: None,
             objects: vec![],
             refused: vec![],
             interfaces: vec![Interface {

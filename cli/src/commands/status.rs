@@ -37,6 +37,10 @@ fn render(status: &Status, wide: bool) -> String {
             line("", fault);
         }
     }
+    if let Some(operator) = &status.operator {
+        let holder = operator.holder.as_deref().unwrap_or("nobody known");
+        line("Operator", &format!("{holder} leads ({})", operator.lease));
+    }
     for (number, problem) in status.problems.iter().enumerate() {
         line(if number == 0 { "Problems" } else { "" }, problem);
     }
@@ -105,7 +109,7 @@ fn sessions(bgp: &Bgp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use agent_api::Ipam;
+    use agent_api::{Ipam, Operator};
 
     use super::*;
 
@@ -134,6 +138,10 @@ mod tests {
                 place: "https://10.0.0.1:6443".into(),
                 faults: vec!["the API server does not answer: timed out".into()],
             }),
+            operator: Some(Operator {
+                lease: "kube-system/sluicegate-operator".into(),
+                holder: Some("op-1".into()),
+            }),
             problems: vec![],
             remarks: vec![],
             ..status(Role::Announcer)
@@ -146,6 +154,7 @@ mod tests {
              Ready         no\n\
              Objects from  kubernetes https://10.0.0.1:6443\n\
              \u{20}             the API server does not answer: timed out\n\
+             Operator      op-1 leads (kube-system/sluicegate-operator)\n\
              VIPs          2 of 3 announced\n\
              BGP           0 of 0 sessions established, 0 prefixes\n"
         );
@@ -171,6 +180,7 @@ mod tests {
             problems: vec!["interface tor2 does not exist".into()],
             remarks: vec![remark("a", "x"), remark("b", "y")],
             source: None,
+            operator: None,
             objects: vec![],
             refused: vec![],
             interfaces: vec![],

@@ -10,6 +10,7 @@ use std::time::Duration;
 use api::{Key, StatusPatch, Version};
 use serde_json::Value;
 use store::{Applied, Objects, Statuses, WriteError};
+use tokio::sync::Notify;
 
 use super::clock;
 use super::terms::Terms;
@@ -34,9 +35,11 @@ pub struct Fenced<W> {
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// Until when writes may start, in milliseconds of the clock; zero if they may not any more.
+    /// Until when writes may start, in milliseconds of the clock; zero if none may be under way.
     until: AtomicU64,
     under_way: AtomicUsize,
+    /// Told when nothing is under way any more.
+    idle: Notify,
     /// When a write ended last of which it is not known whether it was done; zero if none did.
     uncertain: AtomicU64,
 }
@@ -68,13 +71,27 @@ impl Fence {
         self.shared.until.store(0, Ordering::Release);
     }
 
+    /// No write starts any more; what is under way goes on. Waits until that has ended.
+    pub(crate) async fn drained(&self) {
+        self.extend(Duration::ZERO);
+        loop {
+            let mut idle = pin!(self.shared.idle.notified());
+            // Before looking, so that none is missed.
+            idle.as_mut().enable();
+            if self.shared.under_way.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            idle.await;
+        }
+    }
+
     /// Whether nothing is under way, and of everything it is known whether it was done: another may
     /// begin. What is not known is over after a lease's duration.
     pub(crate) fn is_certain(&self, terms: &Terms) -> bool {
         let uncertain = self.shared.uncertain.load(Ordering::Acquire);
         let is_over = || millis(clock::now()).saturating_sub(uncertain) > millis(terms.lease());
-        let idle = self.shared.under_way.load(Ordering::Acquire) == 0;
-        idle && (uncertain == 0 || is_over())
+        let is_idle = self.shared.under_way.load(Ordering::Acquire) == 0;
+        is_idle && (uncertain == 0 || is_over())
     }
 
     /// Whether both are of one term.
@@ -157,7 +174,9 @@ impl Drop for Passage<'_> {
             let now = millis(clock::now());
             self.shared.uncertain.fetch_max(now, Ordering::AcqRel);
         }
-        self.shared.under_way.fetch_sub(1, Ordering::AcqRel);
+        if self.shared.under_way.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.shared.idle.notify_waiters();
+        }
     }
 }
 
@@ -215,6 +234,22 @@ mod tests {
 
         assert_eq!(result, Err(shut()));
         assert!(!fence.is_certain(&short()));
+    }
+
+    #[tokio::test]
+    async fn what_is_under_way_ends_before_the_lease_is_given_back() {
+        let fence = open();
+        let (send, receive) = tokio::sync::oneshot::channel();
+        let write = fence.pass(async { receive.await.map_err(|_| WriteError::Gone) });
+
+        let (result, (), ()) = tokio::join!(biased; write, fence.drained(), async {
+            assert_eq!(fence.pass(ready(Ok(()))).await, Err(shut()));
+            assert!(!fence.is_certain(&short()));
+            send.send(7).expect("it waits");
+        });
+
+        assert_eq!(result, Ok(7));
+        assert!(fence.is_certain(&short()));
     }
 
     #[tokio::test]

@@ -73,8 +73,9 @@ pub(crate) struct Election {
     identity: String,
     terms: Terms,
     jitter: Jitter,
-    /// Nothing is taken before: what an earlier term wrote last may still arrive.
-    rest_until: Duration,
+    /// What an earlier term wrote last may still arrive until then; none once it is known that
+    /// nothing can.
+    rest_until: Option<Duration>,
     state: State,
 }
 
@@ -94,12 +95,10 @@ enum State {
 enum Step {
     /// Until then.
     Pausing(Duration),
-    Reading,
+    /// Since then.
+    Reading(Duration),
     /// The lease was asked for. A retired operator gives it back.
-    Taking {
-        claim: Claim,
-        retired: bool,
-    },
+    Taking { claim: Claim, retired: bool },
     /// A request of the ended term is under way; its answer says nothing.
     Forgetting,
 }
@@ -138,7 +137,7 @@ impl Election {
             identity,
             terms,
             jitter: Jitter(seed),
-            rest_until: Duration::ZERO,
+            rest_until: None,
             state,
         }
     }
@@ -174,7 +173,7 @@ impl Election {
             } => Some(*until),
             State::Leading(reign) => Some(reign.next_deadline(&self.terms)),
             State::Standby {
-                step: Step::Reading | Step::Taking { .. } | Step::Forgetting,
+                step: Step::Reading(_) | Step::Taking { .. } | Step::Forgetting,
                 ..
             }
             | State::Releasing
@@ -194,6 +193,11 @@ impl Election {
         }
     }
 
+    /// Of everything that this operator wrote in its terms it is known whether it was done.
+    pub(crate) fn absolve(&mut self) {
+        self.rest_until = None;
+    }
+
     pub(crate) fn has_ended(&self) -> bool {
         matches!(self.state, State::Ended)
     }
@@ -208,18 +212,19 @@ impl Election {
     ) -> State {
         match (step, event) {
             (Step::Pausing(until), Event::DeadlineReached) if until <= now.clock => {
-                actions.push(Action::Read);
-                State::Standby {
-                    sight,
-                    step: Step::Reading,
+                let sight = self.doubt(now, until, sight);
+                read_again(now, sight, actions)
+            }
+            (Step::Reading(asked), Event::Read(Ok(found))) => {
+                let sight = self.doubt(now, asked, sight);
+                match found {
+                    Some((record, version)) => self.look(now, sight, &record, version, actions),
+                    None => self.miss(now, sight, actions),
                 }
             }
-            (Step::Reading, Event::Read(Ok(Some((record, version))))) => {
-                self.look(now, sight, &record, version, actions)
-            }
-            (Step::Reading, Event::Read(Ok(None))) => self.miss(now, sight, actions),
-            (Step::Reading, Event::Read(Err(_)))
+            (Step::Reading(_), Event::Read(Err(_)))
             | (Step::Taking { retired: false, .. }, Event::Written(Err(_))) => {
+                let sight = self.restart(now, sight);
                 let step = Step::Pausing(self.next_look(now));
                 State::Standby { sight, step }
             }
@@ -232,24 +237,39 @@ impl Election {
                 State::Standby { sight, step }
             }
             (Step::Taking { retired: true, .. }, Event::Written(Err(_)))
-            | (Step::Pausing(_) | Step::Reading | Step::Forgetting, Event::Retired { .. }) => {
+            | (Step::Pausing(_) | Step::Reading(_) | Step::Forgetting, Event::Retired { .. }) => {
                 State::Ended
             }
             (Step::Forgetting, Event::Read(_) | Event::Written(_)) => {
-                actions.push(Action::Read);
-                State::Standby {
-                    sight,
-                    step: Step::Reading,
-                }
+                read_again(now, sight, actions)
             }
             // None was set, or it is not due.
             (step, Event::DeadlineReached) => State::Standby { sight, step },
             // Nothing of the kind was asked for.
             (step @ (Step::Pausing(_) | Step::Taking { .. }), Event::Read(_))
-            | (step @ (Step::Pausing(_) | Step::Reading), Event::Written(_)) => {
+            | (step @ (Step::Pausing(_) | Step::Reading(_)), Event::Written(_)) => {
                 State::Standby { sight, step }
             }
         }
+    }
+
+    /// An answer that took long says that others' requests did, too; and who was frozen itself does
+    /// not know what happened meanwhile.
+    fn doubt(&mut self, now: Now, due: Duration, sight: Option<Sight>) -> Option<Sight> {
+        if now.clock - due > self.terms.margin() {
+            self.restart(now, sight)
+        } else {
+            sight
+        }
+    }
+
+    /// Where the lease is kept there was something wrong. What a leader sent before that may be done
+    /// only now, so the time that the lease was not renewed for begins anew.
+    fn restart(&mut self, now: Now, sight: Option<Sight>) -> Option<Sight> {
+        let lease = self.terms.lease();
+        self.rest_until = self.rest_until.map(|_| now.clock + lease);
+        let since = now.clock;
+        sight.map(|sight| Sight { since, ..sight })
     }
 
     /// A standby sees the lease.
@@ -271,7 +291,7 @@ impl Election {
         let is_own = record.holder == self.identity;
         let is_free = is_own || record.holder.is_empty();
         let from = if is_free { Duration::ZERO } else { sight.end() };
-        let from = from.max(self.rest_until);
+        let from = from.max(self.rest_until.unwrap_or_default());
         if now.clock < from {
             return self.wait(now, sight, from);
         }
@@ -295,7 +315,7 @@ impl Election {
             None => sight,
         });
         let from = lost.as_ref().map_or(Duration::ZERO, Sight::end);
-        let from = from.max(self.rest_until);
+        let from = from.max(self.rest_until.unwrap_or_default());
         match lost {
             Some(sight) if now.clock < from => self.wait(now, sight, from),
             Some(_) | None => {
@@ -350,6 +370,12 @@ impl Election {
             transitions,
         }
     }
+}
+
+fn read_again(now: Now, sight: Option<Sight>, actions: &mut Vec<Action>) -> State {
+    actions.push(Action::Read);
+    let step = Step::Reading(now.clock);
+    State::Standby { sight, step }
 }
 
 impl Sight {

@@ -153,7 +153,9 @@ impl<L: Leases + Clone + 'static> Shell<L> {
                 }
             },
             Action::Yield(reason) => {
-                self.close();
+                if self.close() {
+                    self.election.absolve();
+                }
                 match reason {
                     Reason::Taken(holder) => warn!(holder, "another operator leads"),
                     Reason::Removed => warn!(lease = %self.name, "the lease was removed"),
@@ -166,10 +168,13 @@ impl<L: Leases + Clone + 'static> Shell<L> {
         }
     }
 
-    fn close(&mut self) {
-        if let Some(fence) = self.fence.take() {
-            fence.close();
-        }
+    /// Ends the term. Whether it is known of all its writes whether they were done.
+    fn close(&mut self) -> bool {
+        let Some(fence) = self.fence.take() else {
+            return true;
+        };
+        fence.close();
+        fence.is_certain(&self.terms)
     }
 
     fn tell(&self) {

@@ -78,10 +78,15 @@ impl Terms {
     }
 
     /// How long one write may take: the last one that is started ends before the lease can be
-    /// another's, by a sixteenth of it, which is more than clocks drift apart meanwhile.
+    /// another's, by the margin.
     #[must_use]
     pub fn write_limit(&self) -> Duration {
-        self.lease - self.renew - self.lease / 16
+        self.lease - self.renew - self.margin()
+    }
+
+    /// More than clocks drift apart while a lease lasts, and more than an answer takes.
+    pub(crate) fn margin(&self) -> Duration {
+        self.lease / 16
     }
 
     /// How long one request about the lease may take.

@@ -9,9 +9,12 @@ use crate::wish::IngressWish;
 
 const T0: Duration = Duration::ZERO;
 
+/// Writes under way at a time.
+const MOST: usize = 128;
+
 #[test]
 fn nothing_is_written_where_the_status_says_it_already() {
-    let mut outbox = Outbox::default();
+    let mut outbox = Outbox::new(MOST);
 
     outbox.on_event(T0, wished(true));
     assert_eq!(outbox.writes(), []);
@@ -23,7 +26,7 @@ fn nothing_is_written_where_the_status_says_it_already() {
 
 #[test]
 fn a_new_generation_alone_is_not_written() {
-    let mut outbox = Outbox::default();
+    let mut outbox = Outbox::new(MOST);
     let mut seen = seen(1, Some(true));
     for condition in seen.conditions.values_mut() {
         condition.observed_generation = Some(7);
@@ -37,7 +40,7 @@ fn a_new_generation_alone_is_not_written() {
 
 #[test]
 fn a_difference_is_written_once_however_often_the_old_state_is_shown() {
-    let mut outbox = Outbox::default();
+    let mut outbox = Outbox::new(MOST);
     outbox.on_event(T0, shown(1, None));
     outbox.on_event(T0, wished(true));
     let ticket = the_write(&mut outbox, 1, true);
@@ -64,7 +67,7 @@ fn what_another_writer_changed_is_put_right() {
 
 #[test]
 fn a_wish_that_changes_during_a_write_follows_it() {
-    let mut outbox = Outbox::default();
+    let mut outbox = Outbox::new(MOST);
     outbox.on_event(T0, shown(1, None));
     outbox.on_event(T0, wished(true));
     let ticket = the_write(&mut outbox, 1, true);
@@ -79,7 +82,7 @@ fn a_wish_that_changes_during_a_write_follows_it() {
 
 #[test]
 fn a_failure_is_tried_again_after_250_ms_and_then_ever_later_up_to_5_minutes() {
-    let mut outbox = Outbox::default();
+    let mut outbox = Outbox::new(MOST);
     outbox.on_event(T0, shown(1, None));
     outbox.on_event(T0, wished(true));
     let mut now = T0;
@@ -116,7 +119,7 @@ fn a_failure_is_tried_again_after_250_ms_and_then_ever_later_up_to_5_minutes() {
 
 #[test]
 fn a_conflict_is_tried_again_as_soon_as_the_newer_object_is_seen() {
-    let mut outbox = Outbox::default();
+    let mut outbox = Outbox::new(MOST);
     outbox.on_event(T0, shown(1, None));
     outbox.on_event(T0, wished(true));
 
@@ -136,7 +139,7 @@ fn a_conflict_is_tried_again_as_soon_as_the_newer_object_is_seen() {
 
 #[test]
 fn an_object_that_comes_back_starts_anew() {
-    let mut outbox = Outbox::default();
+    let mut outbox = Outbox::new(MOST);
     outbox.on_event(T0, shown(1, None));
     outbox.on_event(T0, wished(true));
     let old = the_write(&mut outbox, 1, true);
@@ -188,7 +191,7 @@ fn a_wish_for_once_ends_when_it_is_so() {
 
 #[test]
 fn a_released_object_is_written_a_last_time_and_then_left_alone() {
-    let mut outbox = Outbox::default();
+    let mut outbox = Outbox::new(MOST);
     outbox.on_event(T0, shown(1, None));
     outbox.on_event(T0, wished(true));
 
@@ -204,7 +207,7 @@ fn a_released_object_is_written_a_last_time_and_then_left_alone() {
 
 #[test]
 fn two_authors_of_one_object_share_a_write() {
-    let mut outbox = Outbox::default();
+    let mut outbox = Outbox::new(MOST);
     outbox.on_event(T0, shown(1, None));
     outbox.on_event(T0, wished(true));
     let other = Statement::new(Truth::False, "Other", "");
@@ -226,7 +229,7 @@ fn two_authors_of_one_object_share_a_write() {
 
 #[test]
 fn no_more_writes_are_under_way_than_a_source_is_asked_to_bear() {
-    let mut outbox = Outbox::default();
+    let mut outbox = Outbox::new(MOST);
     for n in 0..300 {
         let key = Key::new(Kind::Service, ObjectName::new("shop", &n.to_string()));
         let seen = seen(1, None);
@@ -243,7 +246,7 @@ fn no_more_writes_are_under_way_than_a_source_is_asked_to_bear() {
     }
 
     let writes = outbox.writes();
-    assert_eq!(writes.len(), MAX_UNDER_WAY);
+    assert_eq!(writes.len(), MOST);
     assert_eq!(outbox.writes(), []);
     for write in writes.into_iter().take(3) {
         outbox.on_event(T0, Event::Ended(write.ticket, Ok(())));
@@ -376,7 +379,7 @@ proptest! {
     /// A store with one object, which lags, fails and is written to by others.
     #[test]
     fn whatever_happens_the_status_ends_as_wished(steps in prop::collection::vec(step(), 0..60)) {
-        let mut outbox = Outbox::default();
+        let mut outbox = Outbox::new(MOST);
         let mut store = Store { version: 1, says: None };
         let mut now = T0;
         let mut wishes = None;
@@ -410,7 +413,7 @@ proptest! {
                 outbox.on_event(now, Event::Ended(write.ticket, result));
             }
             outbox.on_event(now, shown(store.version, store.says));
-            now += LONGEST_PAUSE;
+            now += pause::after(u32::MAX);
             outbox.on_event(now, Event::DeadlineReached);
             under_way = outbox.writes().pop();
         }
@@ -510,7 +513,7 @@ fn shown(version: u32, says: Option<bool>) -> Event {
 
 /// An outbox whose only wish is granted.
 fn settled() -> Outbox {
-    let mut outbox = Outbox::default();
+    let mut outbox = Outbox::new(MOST);
     outbox.on_event(T0, wished(true));
     outbox.on_event(T0, shown(2, Some(true)));
     assert_eq!(outbox.writes(), []);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use api::{Timestamp, Version};
 use store::{LeaseRecord, WriteError};
 
-use super::{Action, Claim, Election, Event, Now, Reason, Sight, State, Step, Terms};
+use super::{Action, Claim, Election, Event, Now, Reason, Sight, State, Step, Terms, read_again};
 
 /// A term of office.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl Election {
             None => State::Standby { sight: None, step },
             Some(_) => State::Ended,
         };
-        self.rest_until = reign.confirmed + self.terms.lease();
+        self.rest_until = Some(reign.confirmed + self.terms.lease());
         self.state = state;
         vec![Action::Yield(Reason::NotRenewed)]
     }
@@ -98,11 +98,7 @@ impl Election {
         }
         if reign.retired.is_none() {
             // The answer was under way for too long. The lease shows this operator as its holder.
-            actions.push(Action::Read);
-            return State::Standby {
-                sight: None,
-                step: Step::Reading,
-            };
+            return read_again(now, None, actions);
         }
         self.release(now, &reign, actions)
     }
@@ -215,7 +211,7 @@ impl Election {
 
     fn dethrone(&mut self, now: Now, reign: &Reign, sight: Option<Sight>) -> State {
         let step = Step::Pausing(self.next_look(now));
-        self.rest_until = reign.confirmed + self.terms.lease();
+        self.rest_until = Some(reign.confirmed + self.terms.lease());
         match reign.retired {
             None => State::Standby { sight, step },
             Some(_) => State::Ended,

@@ -73,6 +73,63 @@ fn a_lease_is_taken_only_after_it_was_seen_unchanged_for_its_whole_duration() {
 }
 
 #[test]
+fn an_outage_restarts_the_wait_for_a_lease() {
+    // What its holder sent before the outage may be done only now.
+    let mut election = standby();
+    read(&mut election, 0, Some((held_by("other"), version("1"))));
+    fail(&mut election, 30);
+
+    let early = read(&mut election, 44, Some((held_by("other"), version("1"))));
+    let late = read(&mut election, 45, Some((held_by("other"), version("1"))));
+
+    assert_eq!(early, []);
+    assert!(
+        matches!(late.as_slice(), [Action::Write { .. }]),
+        "{late:?}"
+    );
+}
+
+#[test]
+fn an_answer_that_took_long_restarts_the_wait_too() {
+    let mut election = standby();
+    read(&mut election, 0, Some((held_by("other"), version("1"))));
+    set_reading(&mut election, 13);
+
+    let found = Event::Read(Ok(Some((held_by("other"), version("1")))));
+    let slow = election.on_event(at(16), found);
+
+    assert_eq!(slow, []);
+}
+
+#[test]
+fn an_operator_that_was_frozen_itself_waits_anew() {
+    let mut election = standby();
+    read(&mut election, 0, Some((held_by("other"), version("1"))));
+
+    election.on_event(at(60), Event::DeadlineReached);
+    let found = Event::Read(Ok(Some((held_by("other"), version("1")))));
+    let taken = election.on_event(at(60), found);
+
+    assert_eq!(taken, []);
+}
+
+#[test]
+fn an_operator_that_left_nothing_uncertain_leads_again_at_once() {
+    let mut election = renewing();
+    election.on_event(at(12), Event::DeadlineReached);
+    election.absolve();
+    election.on_event(at(12), Event::Written(Err(WriteError::Conflict)));
+    fail(&mut election, 13);
+
+    let again = read(&mut election, 14, Some((held_by("own"), version("2"))));
+
+    assert!(
+        matches!(again.as_slice(), [Action::Write { .. }]),
+        "{again:?}"
+    );
+}
+
+#[test]
 fn a_standby_looks_again_as_soon_as_the_lease_runs_out() {
     let mut election = standby();
     read(&mut election, 0, Some((held_by("other"), version("1"))));
@@ -282,7 +339,7 @@ fn name_of(election: &Election) -> &'static str {
     match &election.state {
         State::Standby { step, .. } => match step {
             Step::Pausing(_) => "pausing",
-            Step::Reading => "reading",
+            Step::Reading(_) => "reading",
             Step::Taking { retired: false, .. } => "taking",
             Step::Taking { retired: true, .. } => "quitting",
             Step::Forgetting => "forgetting",
@@ -365,8 +422,19 @@ fn read(
     seconds: u64,
     found: Option<(LeaseRecord, Version)>,
 ) -> Vec<Action> {
-    if let State::Standby { step, .. } = &mut election.state {
-        *step = Step::Reading;
-    }
+    set_reading(election, seconds);
     election.on_event(at(seconds), Event::Read(Ok(found)))
+}
+
+fn fail(election: &mut Election, seconds: u64) {
+    set_reading(election, seconds);
+    let failed = Event::Read(Err(WriteError::Unavailable("no".into())));
+    election.on_event(at(seconds), failed);
+}
+
+fn set_reading(election: &mut Election, seconds: u64) {
+    let State::Standby { step, .. } = &mut election.state else {
+        panic!("{election:?}");
+    };
+    *step = Step::Reading(at(seconds).clock);
 }

@@ -9,7 +9,7 @@ use super::*;
 const OPERATORS: usize = 3;
 /// How long the world is bad, and how long it is good after that.
 const BAD_MILLIS: u64 = 120_000;
-const GOOD_MILLIS: u64 = 45_000;
+const GOOD_MILLIS: u64 = 90_000;
 const STEP_MILLIS: u64 = 50;
 
 proptest! {
@@ -40,6 +40,8 @@ struct World {
     operators: Vec<Operator>,
     /// Requests that were given up and are still on their way.
     strays: Vec<Request>,
+    /// Where the lease and the objects are kept does nothing until then.
+    frozen_until: u64,
     /// Terms that have begun.
     terms: u64,
     landed: u64,
@@ -86,6 +88,7 @@ impl World {
             versions: 0,
             operators,
             strays: Vec::new(),
+            frozen_until: 0,
             terms: 0,
             landed: 0,
         }
@@ -93,6 +96,9 @@ impl World {
 
     fn step(&mut self, bad: bool) {
         self.now += STEP_MILLIS;
+        if bad && self.frozen_until <= self.now && self.chance.below(1_000) == 0 {
+            self.frozen_until = self.now + self.chance.below(30_000);
+        }
         self.serve_strays();
         for index in 0..OPERATORS {
             self.land(index);
@@ -113,6 +119,14 @@ impl World {
         let writes = std::mem::take(&mut self.operators[index].writes);
         let (due, later): (Vec<_>, Vec<_>) = writes.into_iter().partition(|(at, _)| *at <= now);
         self.operators[index].writes = later;
+        if now < self.frozen_until {
+            // Done some time after it goes on.
+            let backlog = due.into_iter();
+            let delayed =
+                backlog.map(|(_, term)| (self.frozen_until + self.chance.below(1_000), term));
+            self.operators[index].writes.extend(delayed);
+            return;
+        }
         for (at, term) in due {
             assert_eq!(term, self.terms, "a write of term {term} landed at {at} ms");
             self.landed += 1;
@@ -138,7 +152,8 @@ impl World {
     }
 
     fn served(&mut self, mut request: Request) -> Request {
-        if request.answer.is_some() || request.arrives.is_none_or(|at| at > self.now) {
+        let is_frozen = self.now < self.frozen_until;
+        if is_frozen || request.answer.is_some() || request.arrives.is_none_or(|at| at > self.now) {
             return request;
         }
         request.answer = Some(match &request.action {
@@ -195,8 +210,9 @@ impl World {
                 Action::Read => Event::Read(Err(lost)),
                 _ => Event::Written(Err(lost)),
             };
+            let is_served = request.answer.is_some();
             let answer = request.answer.take().filter(|_| !request.unanswered);
-            if answer.is_none() && request.arrives.is_some_and(|at| at > now) {
+            if !is_served && request.arrives.is_some() {
                 self.strays.push(request);
             }
             self.feed(index, answer.unwrap_or(lost), bad);
@@ -251,7 +267,12 @@ impl World {
                         operator.leading = Some((self.terms, until));
                     }
                 }
-                Action::Yield(_) => operator.leading = None,
+                Action::Yield(_) => {
+                    operator.leading = None;
+                    if operator.writes.is_empty() {
+                        operator.election.absolve();
+                    }
+                }
                 Action::Read | Action::Write { .. } => {
                     assert!(operator.request.is_none(), "two requests at a time");
                     operator.request = Some(Request::new(action, self.now, bad, &mut self.chance));
