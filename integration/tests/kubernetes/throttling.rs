@@ -25,13 +25,19 @@ fn writes_that_are_turned_away_are_made_later() {
         let control = ControlPlane::start_with(lab, options)?;
         let services = (0..SERVICES).map(|n| service("default", &format!("web-{n}")));
         control.apply(&services.collect::<String>())?;
-        let view = View::open(control.admin(), &all(&[Kind::Service]))?;
+        // An administrator is never turned away.
+        let writer = control.user("writer", None)?;
+        control.kubectl(
+            "create clusterrolebinding writer --clusterrole=cluster-admin --user=writer",
+        )?;
+        let view = View::open(&writer, &all(&[Kind::Service]))?;
+        let keys = (0..SERVICES).map(|n| key(Kind::Service, "default", &format!("web-{n}")));
+        let seen: Result<Vec<_>> = keys.map(|key| Ok((view.version(&key)?, key))).collect();
+        let seen = seen?;
         let mut writes = tokio::task::JoinSet::new();
 
         control.etcd().freeze(true)?;
-        for n in 0..SERVICES {
-            let key = key(Kind::Service, "default", &format!("web-{n}"));
-            let version = view.version(&key)?;
+        for (version, key) in seen {
             let cluster = view.cluster.clone();
             let write = async move { Statuses::write(&cluster, key, version, satisfied()).await };
             view.block_on(async { writes.spawn(write) });

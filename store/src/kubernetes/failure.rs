@@ -313,10 +313,11 @@ mod tests {
             (503, Some("1"), "", after(1)),
         ];
         for (code, header, body, expected) in cases {
-            match Failure::of_answer(code, header, body.as_bytes()) {
-                Failure::Throttled { after, .. } => assert_eq!(after, expected, "{body}"),
-                other => panic!("{code} {body}: {other}"),
-            }
+            let failure = Failure::of_answer(code, header, body.as_bytes());
+            let Failure::Throttled { after, .. } = failure else {
+                panic!("{code} {body}: {failure}");
+            };
+            assert_eq!(after, expected, "{body}");
         }
         assert!(matches!(answer(503, ""), Failure::Server(_)));
         assert!(matches!(answer(500, "{"), Failure::Server(_)));
@@ -352,10 +353,11 @@ mod tests {
             ("received fatal alert: CertificateExpired", "our client"),
         ];
         for (said, expected) in cases {
-            match Failure::of_error(&std::io::Error::other(said)) {
-                Failure::Certificate(reason) => assert!(reason.contains(expected), "{reason}"),
-                other => panic!("{said}: {other}"),
-            }
+            let failure = Failure::of_error(&std::io::Error::other(said));
+            let Failure::Certificate(reason) = failure else {
+                panic!("{said}: {failure}");
+            };
+            assert!(reason.contains(expected), "{reason}");
         }
         let refused = std::io::Error::other("connection refused");
         assert_eq!(
