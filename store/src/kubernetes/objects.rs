@@ -94,6 +94,28 @@ impl Objects for Cluster {
     }
 }
 
+impl Cluster {
+    /// One object of any kind as the API server has it; none if it is not there.
+    ///
+    /// # Errors
+    /// If it cannot be read, or there is no such kind of objects.
+    pub async fn object(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Result<Option<Value>, WriteError> {
+        let resource = self.resource_of(api_version, kind).await?;
+        let address = resource.object(namespace.unwrap_or("default"), name);
+        match self.ask(Ask::get(address)).await {
+            Ok(answer) => read(&answer.body).map(Some),
+            Err(Failure::NotFound) => Ok(None),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+}
+
 impl<'m> Named<'m> {
     fn of(manifest: &'m Value) -> Result<Self, WriteError> {
         let text = |pointer: &str| manifest.pointer(pointer).and_then(Value::as_str);
