@@ -27,7 +27,7 @@ use clap::{Parser, ValueEnum};
 )]
 pub(crate) struct Args {
     /// The kubeconfig of the cluster; without it the service account of the pod
-    #[arg(long, value_name = "FILE", env = "KUBECONFIG", conflicts_with = "etcd")]
+    #[arg(long, value_name = "FILE", conflicts_with = "etcd")]
     pub(crate) kubeconfig: Option<PathBuf>,
 
     /// A context of the kubeconfig other than its current one
