@@ -5,9 +5,12 @@
 //! are the [`Directory`], manifests in files and what was given to them in a database, and the
 //! [`kubernetes::Cluster`].
 
+mod asked;
 pub mod config_map;
 mod database;
 mod directory;
+#[cfg(feature = "etcd")]
+pub mod etcd;
 mod hub;
 pub mod kubernetes;
 pub mod manifest;

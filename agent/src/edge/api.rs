@@ -56,6 +56,7 @@ impl Api for Node {
             remarks: conditions::remarks(&snapshot)
                 .into_iter()
                 .chain(self.led())
+                .chain(self.unreported())
                 .collect(),
             source: Some(self.origin.shown()),
             operator: self.shown_operator(),
@@ -205,6 +206,15 @@ impl Node {
     fn led(&self) -> Option<String> {
         let leader = self.leader.as_ref()?;
         leader.known().remark(leader.lease())
+    }
+
+    /// Why others cannot read how this node's sessions are.
+    fn unreported(&self) -> Option<String> {
+        let error = self.reports.as_ref()?.trouble()?;
+        let name = &self.name;
+        Some(format!(
+            "the state of sessions is not written to CiliumBGPNodeConfig/{name}: {error}"
+        ))
     }
 
     fn shown_operator(&self) -> Option<agent_api::Operator> {

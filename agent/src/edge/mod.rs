@@ -11,6 +11,7 @@ mod node;
 mod origin;
 mod problems;
 mod remote;
+mod report;
 mod views;
 mod wiring;
 

@@ -10,7 +10,7 @@ use bgp_speaker::{Exit, Speaker};
 use desired::{Facts, Forwarding, Progress, Role};
 use operator::{OperatorHandle, Report};
 use store::{HubHandle, Overrides};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use types::NodeName;
 use xdp_l4lb::{AttachMode, Balancer, BalancerConfig, Outer, Sizes, Sources};
 use xdp_l4lb_core::Capacity;
@@ -18,6 +18,7 @@ use xdp_l4lb_core::desired::{Service, ServiceKey};
 
 use super::leader::Leader;
 use super::origin::{Opened, Origin};
+use super::report::{Reports, Subject};
 use super::wiring::Wiring;
 use crate::config::{self, Config, Edge, XdpMode};
 use crate::{http, stop};
@@ -44,6 +45,10 @@ pub(super) struct Node {
     /// None where another program balances.
     pub(super) balancer: Option<Balancer>,
     pub(super) speaker: Speaker,
+    /// What this node's CiliumBGPNodeConfig says, and is to say.
+    pub(super) subject: watch::Sender<Subject>,
+    /// Writes it, where that is wanted.
+    pub(super) reports: Option<Reports>,
     /// What the parts were told last, and what of the BGP configuration is not run.
     pub(super) told: Mutex<Told>,
 }
@@ -106,6 +111,9 @@ async fn start(
         Some(duties) => (Some(duties.operator), Some(duties.inputs)),
         None => (None, None),
     };
+    let (subject, shown) = watch::channel(Subject::default());
+    let remote = opened.remote.filter(|_| own.bgp.status_report);
+    let reports = remote.map(|remote| Reports::start(remote, speaker.clone(), shown));
     let node = Node {
         name: config.node.clone(),
         started: Instant::now(),
@@ -118,6 +126,8 @@ async fn start(
         operator,
         balancer,
         speaker,
+        subject,
+        reports,
         told: Mutex::default(),
     };
     Ok((node, inputs))

@@ -405,6 +405,11 @@ pub(super) fn peer(node: &NodeName, peer: &PeerStatus) -> shown::Peer {
     }
 }
 
+/// The word for a session's state.
+pub(super) fn state_word(state: SessionState) -> &'static str {
+    session_state(state).as_str()
+}
+
 fn session_state(state: SessionState) -> shown::SessionState {
     match state {
         SessionState::Idle => shown::SessionState::Idle,

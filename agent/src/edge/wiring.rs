@@ -14,12 +14,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use api::{Key, Object};
+use api::{Key, Kind, Object, StatusPatch};
 use bgp_speaker_core::desired::{ExportChange, Instance, InstanceName};
 use desired::{Changes, Desired, Drained, Facts, Inputs};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
-use types::{BackendAddr, Vip};
+use types::{BackendAddr, ObjectName, Vip};
 
 use super::end_of_rib::{EndOfRib, Standing};
 use super::gate::Gate;
@@ -31,6 +31,8 @@ pub(super) struct Wiring {
     desired: Desired,
     /// Of the allocator, where it is this node's.
     inputs: Option<mpsc::Sender<operator::Input>>,
+    /// This node's CiliumBGPNodeConfig.
+    own: Key,
     instances: BTreeMap<InstanceName, Instance>,
     gate: Gate,
     ready: Arc<BTreeSet<Vip>>,
@@ -45,7 +47,9 @@ impl Wiring {
         facts: Facts,
         inputs: Option<mpsc::Sender<operator::Input>>,
     ) -> Self {
+        let name = ObjectName::of_cluster(facts.node.as_str());
         Self {
+            own: Key::new(Kind::CiliumBGPNodeConfig, name),
             node,
             desired: Desired::new(facts),
             inputs,
@@ -66,6 +70,7 @@ impl Wiring {
         loop {
             tokio::select! {
                 delta = objects.changed() => {
+                    self.keep_own(&delta.objects);
                     let changes = self.desired.on_change(&delta);
                     self.tell(changes, delta.objects).await?;
                 }
@@ -106,6 +111,7 @@ impl Wiring {
         objects: BTreeMap<Key, Option<Object>>,
     ) -> Result<()> {
         self.keep(&changes);
+        self.keep_conditions(&changes.statuses);
         self.tell_balancer(changes.balancer, changes.progress)
             .await?;
         if let Some(inputs) = &self.inputs {
@@ -200,6 +206,26 @@ impl Wiring {
             .values()
             .flat_map(|service| &service.frontends);
         self.node.balancer.is_none() || wanted.all(|vip| self.ready.contains(vip))
+    }
+
+    /// Keeps this node's own CiliumBGPNodeConfig.
+    fn keep_own(&self, objects: &BTreeMap<Key, Option<Object>>) {
+        let config = match objects.get(&self.own) {
+            None => return,
+            Some(Some(Object::CiliumBGPNodeConfig(config))) => Some(Arc::clone(config)),
+            Some(_) => None,
+        };
+        let subject = &self.node.subject;
+        subject.send_modify(|subject| subject.config = config);
+    }
+
+    /// Keeps what is to be said in it.
+    fn keep_conditions(&self, statuses: &BTreeMap<Key, StatusPatch>) {
+        if let Some(patch) = statuses.get(&self.own) {
+            let said = patch.conditions.clone();
+            let subject = &self.node.subject;
+            subject.send_modify(|subject| subject.conditions.extend(said));
+        }
     }
 
     /// Keeps what people are shown.

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::Signal;
 
 use super::accounts::{Credentials, Server};
-use super::{Authority, Etcd, KeyPair, program};
+use super::{Authority, Etcd, KeyPair, SERVICE_NETWORKS, program};
 use crate::lab::{Host, Lab, Process};
 use crate::{Patience, until};
 
@@ -139,6 +139,11 @@ impl ControlPlane {
         &self.host
     }
 
+    /// The key that signs the tokens of service accounts.
+    pub(super) fn token_key(&self) -> &Path {
+        &self.tokens.key
+    }
+
     /// Kills the API server as a crash would. etcd keeps what it has.
     ///
     /// # Errors
@@ -237,7 +242,7 @@ impl ControlPlane {
             ),
             file("kubelet-client-key", &self.kubelet_client.key),
             "--kubelet-preferred-address-types=InternalIP".to_owned(),
-            "--service-cluster-ip-range=10.96.0.0/16,fd00:96::/108".to_owned(),
+            format!("--service-cluster-ip-range={}", SERVICE_NETWORKS.join(",")),
             "--authorization-mode=Node,RBAC".to_owned(),
             "--enable-admission-plugins=NodeRestriction".to_owned(),
             "--allow-privileged=true".to_owned(),

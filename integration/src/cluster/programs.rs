@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::lab::{self, Lab};
 
@@ -11,6 +11,27 @@ const FOLDER: &str = "SLUICE_KUBERNETES_PROGRAMS";
 
 /// What a control plane needs.
 const CONTROL_PLANE: [&str; 3] = ["etcd", "kube-apiserver", "kubectl"];
+
+/// What nodes need besides.
+const NODES: [&str; 4] = [
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+    "kube-proxy",
+];
+
+/// Debian's programs that nodes need: containerd, runc, containernetworking-plugins,
+/// busybox-static, nftables.
+const DEBIAN: [&str; 5] = [
+    "/usr/bin/containerd",
+    "/usr/sbin/runc",
+    "/usr/lib/cni/ptp",
+    "/bin/busybox",
+    "/usr/sbin/nft",
+];
+
+/// The release programs that run in a cluster.
+const PRODUCT: [&str; 3] = ["sluice-agent", "sluice-operator", "sluice"];
 
 /// Where one of Kubernetes' programs (or etcd, or helm) is.
 ///
@@ -47,4 +68,43 @@ where
     if lab::is_there(CONTROL_PLANE.iter().map(|name| program(name))) {
         lab::run(body);
     }
+}
+
+/// As [`run`], for a test with nodes and pods.
+///
+/// # Panics
+/// As [`lab::run`].
+pub fn run_nodes<F>(body: F)
+where
+    F: FnOnce(&Lab) -> Result<()>,
+{
+    let kubernetes = CONTROL_PLANE.iter().chain(&NODES).map(|name| program(name));
+    if lab::is_there(kubernetes.chain([lab::built_program("sluice-pod")]))
+        && lab::is_there(DEBIAN.map(installed))
+    {
+        lab::run(body);
+    }
+}
+
+/// As [`run_nodes`], for a test with the product in the cluster.
+///
+/// # Panics
+/// As [`lab::run`].
+pub fn run_product<F>(body: F)
+where
+    F: FnOnce(&Lab) -> Result<()>,
+{
+    if lab::is_there(PRODUCT.map(lab::built_program)) && lab::is_there([program("helm")]) {
+        run_nodes(body);
+    }
+}
+
+fn installed(path: &str) -> Result<PathBuf> {
+    let path = PathBuf::from(path);
+    ensure!(
+        path.is_file(),
+        "{} is not there: run `scripts/setup kubernetes`",
+        path.display()
+    );
+    Ok(path)
 }

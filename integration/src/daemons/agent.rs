@@ -1,5 +1,6 @@
 //! The agent under test, and its command line.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -16,7 +17,9 @@ use crate::lab::{Host, Process, built_program};
 /// A `sluice-agent` of the lab: its configuration and state stay when its process ends.
 pub struct Agent {
     host: Host,
+    /// Of an agent with a configuration file of its own.
     config: PathBuf,
+    args: Vec<OsString>,
     socket: PathBuf,
     process: Option<Process>,
 }
@@ -44,10 +47,34 @@ impl Agent {
         fs::write(&file, text).with_context(|| format!("writing {}", file.display()))?;
         Ok(Self {
             host: host.clone(),
+            args: vec!["--config".into(), file.clone().into_os_string()],
             config: file,
             socket,
             process: None,
         })
+    }
+
+    /// An agent of the node `name` of a cluster, with no configuration but these flags; it is not
+    /// running yet.
+    #[must_use]
+    pub fn in_cluster(host: &Host, name: &str, kubeconfig: &Path, flags: &[&str]) -> Self {
+        let socket = host.folder().join("agent.sock");
+        let own: [&OsStr; 6] = [
+            "--kubeconfig".as_ref(),
+            kubeconfig.as_os_str(),
+            "--node-name".as_ref(),
+            name.as_ref(),
+            "--socket".as_ref(),
+            socket.as_os_str(),
+        ];
+        let flags = flags.iter().map(OsStr::new);
+        Self {
+            host: host.clone(),
+            args: own.into_iter().chain(flags).map(OsStr::to_owned).collect(),
+            config: PathBuf::new(),
+            socket,
+            process: None,
+        }
     }
 
     /// Starts the agent.
@@ -56,8 +83,7 @@ impl Agent {
     /// If it is not built or cannot be started.
     pub fn start(&mut self) -> Result<()> {
         let program = built_program("sluice-agent")?;
-        let args = ["--config".into(), self.config.clone().into_os_string()];
-        self.process = Some(self.host.spawn("sluice-agent", program, &args)?);
+        self.process = Some(self.host.spawn("sluice-agent", program, &self.args)?);
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! A lab: namespaces that the kernel cleans up, and the hosts within.
 
+mod cgroups;
 mod host;
 mod link;
 mod sandbox;
@@ -61,6 +62,16 @@ impl Lab {
         host.ip("link set lo up")?;
         self.hosts.borrow_mut().push(host.clone());
         Ok(host)
+    }
+
+    /// Puts an empty folder of the lab's own in the place of one of this machine.
+    ///
+    /// # Errors
+    /// If it cannot be mounted.
+    pub fn cover(&self, folder: &str) -> Result<()> {
+        fs::create_dir_all(folder).with_context(|| format!("creating {folder}"))?;
+        command("mount", &["-t", "tmpfs", "lab", folder])?;
+        Ok(())
     }
 
     /// The namespace that the caller itself runs in, as a host with a name.

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
@@ -13,7 +13,7 @@ use super::Lab;
 const INSIDE: &str = "SLUICE_LAB";
 
 /// Set inside a lab: the process outside whose namespaces a shell can enter.
-const OUTSIDE: &str = "SLUICE_LAB_PID";
+pub(super) const OUTSIDE: &str = "SLUICE_LAB_PID";
 
 /// Set by `make test`: what cannot run is a failure.
 const REQUIRE: &str = "SLUICE_TEST_REQUIRE";
@@ -110,25 +110,23 @@ pub fn run_program(body: impl FnOnce(&Lab) -> Result<u8>) -> Result<u8> {
     enter(&args, "program")
 }
 
-/// `setpriv` ends the lab's first process with this one, and `unshare` ends the lab with it.
+/// `setpriv` ends the lab's first process with this one, and `unshare` ends the lab with it. The
+/// shell becomes them, so its process id is the one whose namespaces a person enters.
 fn enter(args: &[&str], name: &str) -> Result<u8> {
     let own = std::env::current_exe().context("finding this program")?;
-    let status = Command::new("setpriv")
-        .args([
-            "--pdeathsig",
-            "KILL",
-            "unshare",
-            "--mount",
-            "--net",
-            "--pid",
-            "--fork",
-        ])
-        .args(["--kill-child=KILL", "--mount-proc", "--"])
+    let script = format!(
+        "export {OUTSIDE}=$$; exec setpriv --pdeathsig KILL \
+         unshare --mount --net --pid --fork --kill-child=KILL --mount-proc -- \"$@\""
+    );
+    let mut lab = Command::new("sh")
+        .args(["-c", &script, "lab"])
         .arg(own)
         .args(args)
         .env(INSIDE, name)
-        .status()
-        .context("starting setpriv and unshare (Debian's util-linux)")?;
+        .spawn()
+        .context("starting sh")?;
+    let status = lab.wait().context("waiting for the lab")?;
+    super::cgroups::remove(&lab.id().to_string());
     match (status.code(), status.signal()) {
         (Some(code), _) => Ok(u8::try_from(code).unwrap_or(u8::MAX)),
         (None, signal) => bail!("the lab was ended by signal {}", signal.unwrap_or(0)),
@@ -173,7 +171,8 @@ fn keep_logs(lab: &Lab) -> Result<PathBuf> {
     let own = std::env::current_exe().context("finding this program")?;
     let target = own
         .ancestors()
-        .find(|folder| folder.join("CACHEDIR.TAG").is_file())
+        .find(|folder| folder.ends_with("debug") || folder.ends_with("release"))
+        .and_then(Path::parent)
         .context("finding the target folder")?;
     let test = std::env::var(INSIDE).unwrap_or_default();
     let folder = target.join("lab-logs").join(test.replace("::", "."));

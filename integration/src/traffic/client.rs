@@ -119,7 +119,7 @@ impl Transfer {
     }
 }
 
-fn request(to: SocketAddr) -> Result<Answer> {
+pub(super) fn request(to: SocketAddr) -> Result<Answer> {
     let (mut reader, backend) = open(to, "/")?;
     let mut body = Vec::new();
     reader

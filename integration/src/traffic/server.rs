@@ -20,10 +20,10 @@ pub struct Server {
 }
 
 #[derive(Default)]
-struct Shared {
-    stopped: AtomicBool,
+pub(super) struct Shared {
+    pub(super) stopped: AtomicBool,
     requests: AtomicU64,
-    open: Mutex<Vec<TcpStream>>,
+    pub(super) open: Mutex<Vec<TcpStream>>,
 }
 
 impl Server {
@@ -72,7 +72,7 @@ impl Drop for Server {
     }
 }
 
-fn accept(listener: &TcpListener, shared: &Arc<Shared>, name: &str) {
+pub(super) fn accept(listener: &TcpListener, shared: &Arc<Shared>, name: &str) {
     for connection in listener.incoming() {
         if shared.stopped.load(Ordering::SeqCst) {
             return;

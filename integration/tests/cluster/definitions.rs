@@ -174,7 +174,10 @@ fn refused() -> Vec<(String, Vec<&'static str>)> {
             cluster(&crowd.join(", ")),
             vec!["spec.bgpInstances", "at most 16"],
         ),
-        (cluster("{name: a}, {name: a}"), vec!["spec.bgpInstances", "duplicate"]),
+        (
+            cluster("{name: a}, {name: a}"),
+            vec!["spec.bgpInstances", "duplicate"],
+        ),
         (cluster("{name: a, localASN: 0}"), vec!["localASN"]),
         (cluster("{name: a, localASN: 4294967296}"), vec!["localASN"]),
         (cluster("{name: a, localPort: 0}"), vec!["localPort"]),

@@ -2,3 +2,5 @@
 
 mod control_plane;
 mod definitions;
+mod demo;
+mod nodes;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use api::{Fault, Key, Object, Refusal, Strictness, Timestamp};
 use serde_json::{Map, Value};
 
+use crate::asked::asked;
 use crate::database::{Content, Record};
 use crate::manifest::{FileFault, Found, ManifestSet};
 
@@ -128,13 +129,6 @@ impl Plan {
 
 /// Counts what the user asks for, not names, labels or a status, as Kubernetes does.
 fn generation(before: Option<&Record>, manifest: &Value) -> u64 {
-    let asked = |manifest: &Value| -> Map<String, Value> {
-        let fields = manifest.as_object().into_iter().flatten();
-        fields
-            .filter(|(name, _)| !matches!(name.as_str(), "apiVersion" | "metadata" | "status"))
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect()
-    };
     match before {
         None => 1,
         Some(before) if asked(&before.manifest) == asked(manifest) => before.generation,

@@ -175,8 +175,11 @@ fn prune(value: &mut Value, kind: Kind) {
     }
     if let Some(Value::Object(metadata)) = fields.get_mut("metadata") {
         metadata.remove("managedFields");
-        metadata.remove("ownerReferences");
         metadata.remove("finalizers");
+        // Whose a NodeConfig is says which ClusterConfig has the node.
+        if kind != Kind::CiliumBGPNodeConfig {
+            metadata.remove("ownerReferences");
+        }
         if let Some(Value::Object(annotations)) = metadata.get_mut("annotations") {
             annotations.retain(|key, _| is_used(key));
         }
@@ -223,4 +226,35 @@ fn misnamed(key: &Key) -> Vec<Fault> {
 
 fn unreadable(error: serde_json::Error) -> Unreadable {
     Unreadable(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_used_is_not_kept_and_what_owns_a_node_config_is() {
+        let pruned = |kind: Kind| {
+            let mut value = serde_json::json!({"metadata": {
+                "name": "n",
+                "managedFields": [{}],
+                "annotations": {"other/one": "1", "lbipam.cilium.io/ips": "192.0.2.1"},
+                "ownerReferences": [{"kind": "CiliumBGPClusterConfig", "name": "c"}],
+            }});
+            prune(&mut value, kind);
+            value["metadata"].take()
+        };
+
+        assert_eq!(
+            pruned(Kind::Service),
+            serde_json::json!({
+                "name": "n",
+                "annotations": {"lbipam.cilium.io/ips": "192.0.2.1"},
+            })
+        );
+        assert_eq!(
+            pruned(Kind::CiliumBGPNodeConfig)["ownerReferences"][0]["name"],
+            "c"
+        );
+    }
 }

@@ -1,0 +1,7 @@
+//! Agents of a real cluster beside a real router, in one binary. Nodes are namespaces without
+//! kubelets: who writes Nodes, Services and EndpointSlices does not matter to an agent.
+
+mod announce;
+mod failures;
+mod nodes;
+mod status;
