@@ -120,12 +120,10 @@ impl Follower {
                 place: place.at_least(revision),
                 since,
             },
-            (State::Watching { place, since }, Event::Progressed { revision }) => {
-                State::Watching {
-                    place: place.at_least(revision.saturating_add(1)),
-                    since,
-                }
-            }
+            (State::Watching { place, since }, Event::Progressed { revision }) => State::Watching {
+                place: place.at_least(revision.saturating_add(1)),
+                since,
+            },
             (_, Event::Compacted) | (State::Lost, Event::Failed) => State::Lost,
             (
                 State::Ready(place) | State::Watching { place, .. } | State::Resuming(place),
@@ -256,10 +254,7 @@ mod tests {
             Event::Progressed { revision: 9 },
             Event::Began,
         ];
-        for (make, asked) in [
-            (Follower::default as fn() -> Follower, 0),
-            (resuming, 1),
-        ] {
+        for (make, asked) in [(Follower::default as fn() -> Follower, 0), (resuming, 1)] {
             for (n, stray) in strays.into_iter().enumerate().filter(|(n, _)| *n != asked) {
                 let mut follower = make();
                 let before = follower.step();

@@ -181,7 +181,9 @@ impl Task {
         let mut at: Option<At> = None;
         let mut from = self.layout.root().as_bytes().to_vec();
         loop {
-            let mut options = GetOptions::new().with_range(end_of(self.layout.root())).with_limit(PAGE);
+            let mut options = GetOptions::new()
+                .with_range(end_of(self.layout.root()))
+                .with_limit(PAGE);
             if let Some(at) = at {
                 options = options.with_revision(at.revision);
             }
@@ -217,7 +219,10 @@ impl Task {
     async fn check(&mut self) -> Result<(), Stop> {
         let root = self.layout.root().to_owned();
         let answer = self.session.ask(|client| {
-            let options = GetOptions::new().with_prefix().with_keys_only().with_limit(1);
+            let options = GetOptions::new()
+                .with_prefix()
+                .with_keys_only()
+                .with_limit(1);
             let root = root.clone();
             async move { keys(&client).get(root, Some(options)).await }
         });
@@ -325,7 +330,9 @@ impl Task {
     }
 
     fn well(&self) {
-        let news = self.trouble.send_if_modified(|trouble| trouble.take().is_some());
+        let news = self
+            .trouble
+            .send_if_modified(|trouble| trouble.take().is_some());
         if news {
             info!("etcd is followed");
         }

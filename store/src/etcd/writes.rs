@@ -52,10 +52,13 @@ impl Fleet {
             let revision = answer.header().map_or(0, |header| header.revision());
             return Ok(Swap::Done(revision));
         }
-        let mut found = answer.op_responses().into_iter().map(|response| match response {
-            TxnOpResponse::Get(mut found) => found.take_kvs().pop(),
-            TxnOpResponse::Put(_) | TxnOpResponse::Delete(_) | TxnOpResponse::Txn(_) => None,
-        });
+        let mut found = answer
+            .op_responses()
+            .into_iter()
+            .map(|response| match response {
+                TxnOpResponse::Get(mut found) => found.take_kvs().pop(),
+                TxnOpResponse::Put(_) | TxnOpResponse::Delete(_) | TxnOpResponse::Txn(_) => None,
+            });
         let (now, term) = (found.next().flatten(), found.next().flatten());
         // The answer to a first attempt may have been lost.
         if let (Some(now), Store::Put(value)) = (&now, first)
@@ -138,8 +141,9 @@ impl Objects for Fleet {
         let path = self.layout.object(&key);
         for _ in 0..MAX_ATTEMPTS {
             let (mut existing, revision) = self.seen(&path, &key).await?;
-            if let Some(Value::Object(metadata)) =
-                existing.as_mut().and_then(|known| known.get_mut("metadata"))
+            if let Some(Value::Object(metadata)) = existing
+                .as_mut()
+                .and_then(|known| known.get_mut("metadata"))
             {
                 metadata.remove("resourceVersion");
             }
@@ -168,7 +172,10 @@ impl Objects for Fleet {
             None => return Ok(false),
         };
         for _ in 0..MAX_ATTEMPTS {
-            match self.swap(revision, &[(path.clone(), Store::Delete)]).await? {
+            match self
+                .swap(revision, &[(path.clone(), Store::Delete)])
+                .await?
+            {
                 Swap::Done(_) => return Ok(true),
                 Swap::Differs(Some(found)) => revision = found.mod_revision(),
                 // It was there: the answer to a first attempt was lost, or another removed it.

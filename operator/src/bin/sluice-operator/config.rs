@@ -6,11 +6,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use desired::{Facts, Role};
+use desired::{Facts, Forwarding, Role, RouterIdPool};
 use operator::{Duties, Options, Terms};
-use settings::{Remark, Serve, Settings};
+use settings::{Remark, RouterIds, Serve, Settings};
 use store::LeaseName;
-use types::{Family, NodeName};
+use types::{Family, NodeName, Prefix};
 
 use crate::args::{Args, Etcd, LogFormat};
 
@@ -156,8 +156,23 @@ fn fleet(_: Etcd) -> Result<Store> {
 
 fn duties(settings: &Settings) -> Result<Duties> {
     let own: NodeName = "operator".parse().context("naming the operator")?;
+    let router_id_pool = match settings.bgp.router_ids {
+        RouterIds::Node => None,
+        RouterIds::Pool(range) => {
+            let range: Prefix = range.to_string().parse()?;
+            let pool = RouterIdPool::try_from(range);
+            Some(pool.context("reading the range of BGP identifiers")?)
+        }
+    };
     let facts = Facts {
         role: Role::Operator,
+        forwarding: match settings.balancer {
+            Some(_) => Forwarding::Balancer,
+            None => Forwarding::Elsewhere,
+        },
+        router_id_pool,
+        status_reports: settings.bgp.status_report,
+        announce_empty: settings.bgp.announce_without_endpoints,
         secrets_namespace: settings.bgp.secrets_namespace.as_str().into(),
         ..Facts::new(own)
     };
