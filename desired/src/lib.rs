@@ -40,6 +40,7 @@ use ownership::Ownership;
 
 pub use balancer::Drained;
 pub use instances::{LeftOut, Reason};
+pub use ipam::{DefaultIpam, IpamOptions};
 pub use lb_ipam::Inputs;
 pub use role::{Forwarding, Role};
 
@@ -58,6 +59,8 @@ pub struct Facts {
     pub spare_router_id: Option<RouterId>,
     /// Where the Secrets of BGP peers are.
     pub secrets_namespace: Arc<str>,
+    /// Which Services' addresses are given.
+    pub ipam: IpamOptions,
 }
 
 impl Facts {
@@ -74,6 +77,7 @@ impl Facts {
             router_id: None,
             spare_router_id: None,
             secrets_namespace: Self::SECRETS_NAMESPACE.into(),
+            ipam: IpamOptions::default(),
         }
     }
 }
@@ -175,6 +179,7 @@ impl Desired {
         if inputs != self.ipam {
             self.ipam = inputs;
             changes.ipam.inputs = Some(inputs);
+            changes.ipam.grace = Some(self.facts.ipam.grace);
         }
         self.settle(changes)
     }
@@ -257,13 +262,16 @@ impl Desired {
     }
 
     fn tell_ipam(&self, key: &Key, delta: &mut lb_ipam::Delta) {
+        if !self.facts.ipam.enabled {
+            return;
+        }
         let name = key.name.clone();
         if key.kind == Kind::Service {
             let unreadable = || lb_ipam::Service::Unreadable {
                 current: Vec::new(),
             };
             let service = match self.objects.services.get(&name) {
-                Some(service) => Some(ipam::service(service)),
+                Some(service) => Some(ipam::service(service, &self.facts.ipam)),
                 None => self.objects.is_unknown(key).then(unreadable),
             };
             delta.services.insert(name, service);

@@ -3,6 +3,7 @@
 mod balancer;
 mod bgp;
 mod conditions;
+mod ipam;
 mod manifests;
 mod property;
 mod world;
