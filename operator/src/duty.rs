@@ -7,7 +7,7 @@ use std::time::Duration;
 use api::{Key, Kind, Object, Shown, Statement};
 use lb_ipam::{Action, Allocator, Delta, PoolConditions, Satisfaction, Time};
 use store::WriteError;
-use types::{Family, ObjectName};
+use types::ObjectName;
 
 use crate::outbox::{Event, Outbox, Ticket, Write};
 use crate::seen::Seen;
@@ -52,9 +52,9 @@ pub(crate) struct Duty {
 impl Duty {
     /// At most `most` writes are under way at a time. Its own time, which begins at zero, is at `epoch`
     /// then.
-    pub(crate) fn new(enabled: &[Family], most: usize, epoch: Time) -> Self {
+    pub(crate) fn new(allocator: Allocator, most: usize, epoch: Time) -> Self {
         Self {
-            allocator: Allocator::new(enabled),
+            allocator,
             epoch,
             outbox: Outbox::new(most),
         }
@@ -137,18 +137,11 @@ impl Duty {
     }
 
     pub(crate) fn summary(&self) -> Summary {
-        let allocations = self.allocator.allocations();
-        let (mut services, mut unsatisfied) = (0, 0);
-        for allocation in allocations {
-            services += 1;
-            unsatisfied += usize::from(!allocation.satisfaction.is_satisfied());
-        }
         let pools = self.allocator.pools();
         let faults = self.outbox.faults();
         Summary {
             dormant: self.allocator.is_dormant(),
-            services,
-            unsatisfied,
+            figures: self.allocator.figures(),
             pools: pools.map(|(name, told)| (name.clone(), told)).collect(),
             waiting: self.outbox.waiting(),
             faults: faults

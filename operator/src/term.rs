@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use api::{Delta, Key, Kind};
 use desired::{Changes, Desired, Facts, Inputs};
+use lb_ipam::Allocator;
 use store::{Hub, Objects, Source, Statuses};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -31,8 +32,6 @@ pub struct Duties {
     pub facts: Facts,
     /// The families that addresses are given of.
     pub families: Vec<Family>,
-    /// Whether addresses are given to Services.
-    pub ipam: bool,
     /// Whether nodes are given their BGP configurations, and BGP's objects their conditions.
     pub bgp: bool,
     /// How many statuses, and how many objects, may be written at a time.
@@ -139,8 +138,8 @@ async fn run<S: Source + 'static>(
     // Full only while the writers are busy; the watcher then gathers what differs.
     let (inputs, to_operator) = mpsc::channel(1);
     let (wishes, to_registrar) = mpsc::channel(1);
-    let operator =
-        Operator::spawn_with(&duties.families, duties.writes, to_operator, writer.clone());
+    let allocator = Allocator::new(&duties.families);
+    let operator = Operator::spawn_with(allocator, duties.writes, to_operator, writer.clone());
     *live.lock() = Some(Parts {
         operator,
         registrar: Registrar::spawn(writer, to_registrar, duties.writes),
@@ -182,12 +181,10 @@ impl Pump {
         let mut input = Input {
             objects: delta.objects,
             shown: delta.shown,
+            ipam: changes.ipam,
             ..Input::default()
         };
         let mut wishes = Wishes::new();
-        if self.duties.ipam {
-            input.ipam = changes.ipam;
-        }
         let (bgp, statuses) = (self.duties.bgp, changes.statuses.into_iter());
         input.statements = statuses
             .filter(|(key, _)| bgp || is_ipams(key.kind))
