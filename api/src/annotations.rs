@@ -9,7 +9,7 @@
 //! | `sluicegate.io/health-check-timeout` | a duration, at most the interval | `1s`, or the interval if that is less |
 //! | `sluicegate.io/health-check-rise` | 1 to 100 checks that pass in a row | 2 |
 //! | `sluicegate.io/health-check-fall` | 1 to 100 checks that fail in a row | 3 |
-//! | `sluicegate.io/when-empty` | `withdraw` or `refuse` | `withdraw` |
+//! | `sluicegate.io/when-empty` | `withdraw` or `refuse` | `withdraw`; where another program balances: stays announced |
 //! | `sluicegate.io/idle-timeout` | a duration from `1s` to `24h` | the balancer's |
 //! | `sluicegate.io/quarantine` | a duration up to `24h` | `0s` |
 //! | `sluicegate.io/maglev-table-size` | one of Cilium's ten primes, 251 to 131071 | by the backends |
@@ -19,8 +19,19 @@
 //! its slot is in change. `quarantine` is for how long a backend that fails its checks keeps its
 //! established flows. Durations are a number and `ms`, `s`, `m` or `h`.
 //!
+//! On a CiliumLoadBalancerIPPool:
+//!
+//! | annotation | value | default |
+//! |---|---|---|
+//! | `sluicegate.io/pool-priority` | a number: the highest of the pools that would serve does | 0 |
+//! | `sluicegate.io/namespace-quota` | how many addresses a namespace may have: `team-a=10,*=5` | no limit |
+//! | `sluicegate.io/reserve` | a duration from `1s` to a year: how long an address waits for its Service when that is deleted | not at all |
+//!
 //! On an EndpointSlice, `service.cilium.io/weight` is the weight of each of its endpoints: 0 to 65535, 100 by
 //! default. Endpoints of weight zero keep their flows and get no new ones.
+
+mod pool;
+mod sharing;
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -30,6 +41,10 @@ use std::time::Duration;
 
 use crate::fault::{At, Faults};
 use crate::{Unenforced, keys, read};
+
+pub use pool::{NAMESPACE_QUOTA, POOL_PRIORITY, PoolSettings, RESERVE};
+pub(crate) use sharing::sharing;
+pub use sharing::{Sharing, SharingNamespaces};
 
 /// The table sizes that Cilium accepts, as they are written.
 pub const MAGLEV_TABLE_SIZES: [(&str, u32); 10] = [
@@ -80,8 +95,8 @@ pub const DEFAULT_WEIGHT: u16 = 100;
 pub struct ServiceSettings {
     /// How backends are checked, if at all.
     pub health_check: Option<HealthCheck>,
-    /// What happens while there is no backend.
-    pub when_empty: WhenEmpty,
+    /// What happens while there is no backend; none leaves it to whoever balances.
+    pub when_empty: Option<WhenEmpty>,
     /// How long a silent flow is remembered; none means the balancer's default.
     pub idle_timeout: Option<Duration>,
     /// How long a backend that fails its checks keeps its established flows.
@@ -120,10 +135,9 @@ pub enum Probe {
 }
 
 /// What happens to a Service without backends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenEmpty {
     /// Its addresses are not announced.
-    #[default]
     Withdraw,
     /// Its addresses stay announced, and what comes is answered with ICMP "port unreachable".
     Refuse,
@@ -168,7 +182,7 @@ enum ProbeKind {
 
 /// Whether an annotation is somebody else's, or one of those above.
 pub(crate) fn is_known(key: &str) -> bool {
-    !key.starts_with(PREFIX) || KNOWN.contains(&key)
+    !key.starts_with(PREFIX) || KNOWN.contains(&key) || pool::KNOWN.contains(&key)
 }
 
 /// The weight that a slice's annotations give to its endpoints.
@@ -204,8 +218,8 @@ pub(crate) fn unenforced(all: &BTreeMap<String, String>) -> Vec<Unenforced> {
         key.starts_with(new) || key.starts_with(old)
     };
     let remark = |key: &String| {
-        let note = if sharing(key) {
-            "an address is given to one Service only"
+        let note = if sharing(key) && !sharing::is_known(key) {
+            "it changes nothing about which Services share addresses"
         } else if key.starts_with(keys::CILIUM_SERVICE_PREFIX) {
             "it changes nothing"
         } else {
@@ -226,7 +240,7 @@ impl ServiceSettings {
         let mut annotations = Annotations { all, faults };
         Self {
             health_check: annotations.health_check(),
-            when_empty: annotations.choice(WHEN_EMPTY, &WHEN).unwrap_or_default(),
+            when_empty: annotations.choice(WHEN_EMPTY, &WHEN),
             idle_timeout: annotations.duration(IDLE_TIMEOUT, &IDLE_TIMEOUTS),
             quarantine: annotations.quarantine(),
             maglev_table_size: annotations.choice(MAGLEV_TABLE_SIZE, &MAGLEV_TABLE_SIZES),

@@ -10,6 +10,7 @@ pub mod crd;
 mod delta;
 mod endpoint_slice;
 mod fault;
+pub mod ipam;
 pub mod keys;
 mod kind;
 mod meta;
@@ -24,7 +25,7 @@ mod status;
 
 pub use condition::{Condition, Truth};
 pub use delta::{Change, Delta, Version};
-pub use endpoint_slice::{AddressType, Endpoint, EndpointPort, EndpointSlice};
+pub use endpoint_slice::{AddressType, Endpoint, EndpointPort, EndpointSlice, Hints};
 pub use fault::{Fault, FieldPath, Refusal, Step};
 /// A point in time, as metadata and conditions have it.
 pub use jiff::Timestamp;
