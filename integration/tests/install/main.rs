@@ -3,6 +3,7 @@
 
 mod chart;
 mod manifests;
+mod programs;
 mod roles;
 mod round_trip;
 mod tools;
