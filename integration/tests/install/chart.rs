@@ -100,6 +100,7 @@ const VALUES: &[&[&str]] = &[
         "imagePullSecrets[0].name=key",
     ],
     &["--set", "resources.limits.memory=200Mi,podLabels.team=net"],
+    &["--set", "state.hostPath="],
     &["--set", "colour.blue=1"],
 ];
 
