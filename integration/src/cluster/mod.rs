@@ -43,7 +43,7 @@ use crate::lab::Host;
 pub use authority::{Authority, KeyPair};
 pub use control_plane::{ADDRESSES, ControlPlane, Options};
 pub use etcd::Etcd;
-pub use image::IMAGE;
+pub use image::{IMAGE, PRODUCT_IMAGE};
 pub use node::Node;
 pub use programs::{program, run, run_nodes, run_product};
 pub use two_nodes::{Cluster, ROUTER, deployment};
