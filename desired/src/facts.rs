@@ -1,12 +1,10 @@
 //! What is known without any object.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use types::{NodeName, RouterId};
 
-use crate::{Forwarding, Role, RouterIdPool};
+use crate::{Forwarding, IpamOptions, Role, RouterIdPool};
 
 /// What is known of this node without any object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,15 +28,8 @@ pub struct Facts {
     /// Whether addresses of Services without endpoints stay announced where another program
     /// forwards. A Service's own annotation wins.
     pub announce_empty: bool,
-}
-
-/// An interface of this node.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Interface {
-    /// Whether it is administratively up, and its link is up or does not say.
-    pub up: bool,
-    /// All of its addresses.
-    pub addresses: BTreeSet<IpAddr>,
+    /// Which Services' addresses are given.
+    pub ipam: IpamOptions,
 }
 
 impl Facts {
@@ -58,23 +49,7 @@ impl Facts {
             secrets_namespace: Self::SECRETS_NAMESPACE.into(),
             status_reports: true,
             announce_empty: true,
+            ipam: IpamOptions::default(),
         }
-    }
-}
-
-impl Interface {
-    /// Its addresses that others can reach it at.
-    pub(crate) fn usable(&self) -> impl Iterator<Item = IpAddr> + '_ {
-        self.addresses.iter().copied().filter(is_usable)
-    }
-}
-
-fn is_usable(addr: &IpAddr) -> bool {
-    if addr.is_loopback() || addr.is_multicast() || addr.is_unspecified() {
-        return false;
-    }
-    match addr {
-        IpAddr::V4(addr) => !addr.is_link_local(),
-        IpAddr::V6(addr) => !addr.is_unicast_link_local() && addr.to_ipv4_mapped().is_none(),
     }
 }

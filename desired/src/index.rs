@@ -14,9 +14,7 @@ use crate::exports::Exports;
 use crate::network::Network;
 use crate::node_configs::NodeConfigs;
 use crate::objects::Objects;
-use crate::{
-    Changes, Drained, Facts, Forwarding, Inputs, Interface, LeftOut, Role, ipam, objects, remarks,
-};
+use crate::{Changes, Drained, Facts, Forwarding, Inputs, LeftOut, Role, ipam, objects, remarks};
 
 /// The index from objects to each feature's desired state.
 #[derive(Debug)]
@@ -79,6 +77,7 @@ impl Desired {
             if inputs != self.ipam {
                 self.ipam = inputs;
                 changes.ipam.inputs = Some(inputs);
+                changes.ipam.grace = Some(self.facts.ipam.grace);
             }
         }
         self.settle(changes)
@@ -108,9 +107,10 @@ impl Desired {
         self.settle(Changes::default())
     }
 
-    /// Exactly these are this node's interfaces, by name. Peers with a `sourceInterface` are run, and
-    /// addresses of interfaces announced, once they are known.
-    pub fn on_interfaces(&mut self, interfaces: BTreeMap<String, Interface>) -> Changes {
+    /// Exactly these interfaces of this node are up, each with all of its addresses: administratively up,
+    /// with a link that is up or does not say. Peers with a `sourceInterface` are run, and addresses of
+    /// interfaces announced, once they are known.
+    pub fn on_interfaces(&mut self, interfaces: BTreeMap<String, BTreeSet<IpAddr>>) -> Changes {
         if self.network.interfaces != interfaces {
             self.network.interfaces = interfaces;
             self.dirty_instances = true;
@@ -246,13 +246,16 @@ impl Desired {
     }
 
     fn tell_ipam(&self, key: &Key, delta: &mut lb_ipam::Delta) {
+        if !self.facts.ipam.enabled {
+            return;
+        }
         let name = key.name.clone();
         if key.kind == Kind::Service {
             let unreadable = || lb_ipam::Service::Unreadable {
                 current: Vec::new(),
             };
             let service = match self.objects.services.get(&name) {
-                Some(service) => Some(ipam::service(service)),
+                Some(service) => Some(ipam::service(service, &self.facts.ipam)),
                 None => self.objects.is_unknown(key).then(unreadable),
             };
             delta.services.insert(name, service);

@@ -232,8 +232,7 @@ impl Builder<'_> {
         let Some(name) = &session.source_interface else {
             return Ok(None);
         };
-        let interface = self.network.interfaces.get(name);
-        let addresses = interface.into_iter().flat_map(crate::Interface::usable);
+        let addresses = self.network.addresses(name);
         let mut addresses = addresses.filter(|addr| Family::of(*addr) == family);
         match (addresses.next(), addresses.next()) {
             (Some(addr), None) => Ok(Some(addr)),

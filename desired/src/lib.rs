@@ -37,9 +37,10 @@ mod settle;
 
 pub use balancer::Drained;
 pub use changes::{BgpChanges, Changes, Progress};
-pub use facts::{Facts, Interface};
+pub use facts::Facts;
 pub use index::Desired;
 pub use instances::{LeftOut, Reason};
+pub use ipam::{DefaultIpam, IpamOptions};
 pub use lb_ipam::Inputs;
 pub use node_configs::{BadRouterIdPool, RouterIdPool};
 pub use role::{Forwarding, Role};

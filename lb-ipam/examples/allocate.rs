@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use lb_ipam::{
     Action, Allocator, Block, Delta, Families, FamilyPolicy, Inputs, Pool, Request, Selector,
-    Service,
+    Service, Shown, Time,
 };
 use types::{Family, ObjectName, Prefix};
 
@@ -66,7 +66,7 @@ fn main() {
 
 fn timed(allocator: &mut Allocator, delta: Delta) -> (Vec<Action>, Duration) {
     let start = Instant::now();
-    let actions = allocator.on_change(delta);
+    let actions = allocator.on_change(Time::ZERO, delta);
     (actions, start.elapsed())
 }
 
@@ -74,6 +74,8 @@ fn ingress(actions: Vec<Action>) -> BTreeMap<ObjectName, Vec<IpAddr>> {
     let of = |action| match action {
         Action::SetIngress { service, addresses } => Some((service, addresses)),
         Action::SetServiceCondition { .. }
+        | Action::SetNotices { .. }
+        | Action::SetReservations { .. }
         | Action::ClearService { .. }
         | Action::SetPoolConditions { .. } => None,
     };
@@ -102,14 +104,12 @@ fn pools() -> impl Iterator<Item = (ObjectName, Pool)> {
 
 fn pool(blocks: &[Prefix], app: &str) -> Pool {
     Pool {
-        created: 0,
         blocks: blocks.iter().copied().map(Block::Cidr).collect(),
         selector: Selector {
             match_labels: [("app".into(), app.into())].into(),
             ..Selector::default()
         },
-        allow_first_last: true,
-        disabled: false,
+        ..Pool::default()
     }
 }
 
@@ -121,8 +121,12 @@ fn services(names: &[ObjectName], current: &BTreeMap<ObjectName, Vec<IpAddr>>) -
                 order: Family::BOTH.to_vec(),
                 policy: FamilyPolicy::RequireDualStack,
             },
-            requested: Vec::new(),
-            current: current.get(name).cloned().unwrap_or_default(),
+            shown: Shown {
+                addresses: current.get(name).cloned().unwrap_or_default(),
+                marked: current.contains_key(name),
+                ..Shown::default()
+            },
+            ..Request::default()
         };
         (name.clone(), Some(Service::Request(request)))
     });

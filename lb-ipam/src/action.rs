@@ -6,7 +6,9 @@ use std::net::IpAddr;
 use types::ObjectName;
 
 use crate::count::Count;
-use crate::desired::Range;
+use crate::desired::{Range, Reservation};
+use crate::request::Notices;
+use crate::sharing::Incompatibility;
 
 /// Something to be written to a status. Each one replaces what an earlier one of its kind said about
 /// the same object.
@@ -26,7 +28,15 @@ pub enum Action {
         /// What to say.
         satisfaction: Satisfaction,
     },
-    /// The service is not the allocator's any more: the condition goes, and these addresses.
+    /// What else is to be said of a service's addresses. It must come back as the service's
+    /// [`Notices`], or a restart starts over.
+    SetNotices {
+        /// The service.
+        service: ObjectName,
+        /// What to say; empty if nothing is.
+        notices: Notices,
+    },
+    /// The service is not the allocator's any more: conditions and notices go, and these addresses.
     ClearService {
         /// The service.
         service: ObjectName,
@@ -40,9 +50,18 @@ pub enum Action {
         /// What to say.
         conditions: PoolConditions,
     },
+    /// The addresses of a pool that wait for their services. They must come back as the pool's
+    /// reservations, or a restart forgets them.
+    SetReservations {
+        /// The pool.
+        pool: ObjectName,
+        /// By address.
+        reservations: Vec<Reservation>,
+    },
 }
 
-/// Whether a service has all the addresses it wants, and the first reason why not.
+/// Whether a service has all the addresses it wants, and the first reason why not, as it was when that
+/// was tried last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Satisfaction {
     /// It has them all.
@@ -53,10 +72,14 @@ pub enum Satisfaction {
     NoPoolWith(IpAddr),
     /// All pools that select it are full.
     OutOfAddresses,
+    /// A pool that selects it has addresses left, and none for its namespace.
+    QuotaUsedUp,
     /// The pools with the requested address do not select it.
     SelectorMismatch(IpAddr),
     /// The requested address is another service's, or is one that its block keeps back.
     AlreadyAllocated(IpAddr),
+    /// The requested address is that of a service which would share it with others.
+    Incompatible(IpAddr, Incompatibility),
 }
 
 /// The counts are decimal strings in the status, since they outgrow any number of JSON.
@@ -68,7 +91,7 @@ pub struct PoolConditions {
     pub total: Count,
     /// `cilium.io/IPsAvailable`: free, whether or not the pool gives any at present.
     pub available: Count,
-    /// `cilium.io/IPsUsed`.
+    /// `cilium.io/IPsUsed`: given, or waiting for a service to return.
     pub used: Count,
 }
 
@@ -98,7 +121,9 @@ impl Satisfaction {
             Self::NoPool | Self::NoPoolWith(_) => "no_pool",
             Self::OutOfAddresses => "out_of_ips",
             Self::SelectorMismatch(_) => "pool_selector_mismatch",
+            Self::QuotaUsedUp => "quota_used_up",
             Self::AlreadyAllocated(_) => "already_allocated",
+            Self::Incompatible(..) => "already_allocated_incompatible_service",
         }
     }
 
@@ -125,9 +150,17 @@ impl fmt::Display for Satisfaction {
                 f,
                 "The pool with the CIDR containing '{addr}', doesn't select this service"
             ),
+            Self::QuotaUsedUp => f.write_str(
+                "The quota of this service's namespace is used up in the \
+                 CiliumLoadBalancerIPPools that match this service",
+            ),
             Self::AlreadyAllocated(addr) => {
                 write!(f, "The IP '{addr}' is already allocated to another service")
             }
+            Self::Incompatible(addr, why) => write!(
+                f,
+                "The IP '{addr}' is already allocated to an incompatible service. Reason: {why}"
+            ),
         }
     }
 }
@@ -186,6 +219,15 @@ mod tests {
             (
                 "already_allocated",
                 "The IP '192.0.2.1' is already allocated to another service".into()
+            )
+        );
+        assert_eq!(
+            said(Satisfaction::Incompatible(addr, Incompatibility::Listener)),
+            (
+                "already_allocated_incompatible_service",
+                "The IP '192.0.2.1' is already allocated to an incompatible service. Reason: \
+                 same port and protocol"
+                    .into()
             )
         );
     }

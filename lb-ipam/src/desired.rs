@@ -4,11 +4,27 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use types::{Family, ObjectName, Prefix};
 
+use crate::request::Service;
 use crate::selector::Selector;
 use crate::span::Span;
+
+/// A point in time: how long after the start of 1970 (UTC). Reservations and notices outlive a process,
+/// so no other clock will do.
+pub type Time = Duration;
+
+/// That much later, or up to a second more: a status has whole seconds.
+pub(crate) fn after(now: Time, pause: Duration) -> Time {
+    if pause.is_zero() {
+        return now;
+    }
+    let at = now.saturating_add(pause);
+    let rest = u64::from(at.subsec_nanos() > 0);
+    Duration::from_secs(at.as_secs().saturating_add(rest))
+}
 
 /// A pool of addresses. Its name is its key in a [`Delta`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +40,35 @@ pub struct Pool {
     pub allow_first_last: bool,
     /// A disabled pool keeps what was given and gives nothing new.
     pub disabled: bool,
+    /// Of several pools that would serve, the one with the highest priority does; then the first by name.
+    pub priority: i32,
+    /// How many of its addresses the services of a namespace may have.
+    pub quotas: Quotas,
+    /// For how long an address waits for its service when that is deleted; `None` if it does not.
+    pub reserve: Option<Duration>,
+    /// The addresses that wait, as the pool's status says. Read when the pool is first seen; after that
+    /// the allocator knows better.
+    pub reserved: Vec<Reservation>,
+}
+
+/// How many addresses of a pool the services of a namespace may have. What was given before stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Quotas {
+    /// By namespace.
+    pub by_namespace: BTreeMap<Arc<str>, u64>,
+    /// For each of all others; `None` if there is no limit.
+    pub others: Option<u64>,
+}
+
+/// An address that waits for its service to return.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Reservation {
+    /// The address.
+    pub addr: IpAddr,
+    /// The service that had it.
+    pub service: ObjectName,
+    /// When it waits no longer.
+    pub until: Time,
 }
 
 /// One part of a pool.
@@ -63,60 +108,6 @@ pub enum BadRange {
     },
 }
 
-/// A service of type LoadBalancer whose address is the allocator's to give.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Request {
-    /// The labels that pools select by.
-    pub labels: BTreeMap<Arc<str>, Arc<str>>,
-    /// The families to allocate. Plays no part if `requested` is not empty.
-    pub families: Families,
-    /// `spec.loadBalancerIP` and the annotation `lbipam.cilium.io/ips`: these addresses and no others.
-    pub requested: Vec<IpAddr>,
-    /// The addresses of `status.loadBalancer.ingress` as the source shows them.
-    pub current: Vec<IpAddr>,
-}
-
-/// `spec.ipFamilies` and `spec.ipFamilyPolicy`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Families {
-    /// In the order of the manifest; may be empty.
-    pub order: Vec<Family>,
-    /// How many of them are wanted.
-    pub policy: FamilyPolicy,
-}
-
-/// `spec.ipFamilyPolicy`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum FamilyPolicy {
-    /// The first of `ipFamilies`; if none is given, IPv4 if that is enabled, else IPv6.
-    #[default]
-    SingleStack,
-    /// Those of `ipFamilies` that are enabled.
-    PreferDualStack,
-    /// Both, and it is a fault if one is not enabled.
-    RequireDualStack,
-}
-
-/// What a source says about a Service object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Service {
-    /// It wants addresses.
-    Request(Request),
-    /// Its addresses are not the allocator's business: another type or another class.
-    Foreign {
-        /// The addresses of `status.loadBalancer.ingress`.
-        current: Vec<IpAddr>,
-        /// Whether its status carries the allocator's condition, so that it was the allocator's once.
-        marked: bool,
-    },
-    /// It exists and cannot be read, and no good version of it is known. It keeps its addresses, and
-    /// nothing is written to it.
-    Unreadable {
-        /// The addresses of `status.loadBalancer.ingress`.
-        current: Vec<IpAddr>,
-    },
-}
-
 /// How much of the desired state is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Inputs {
@@ -139,6 +130,52 @@ pub struct Delta {
     pub services: BTreeMap<ObjectName, Option<Service>>,
     /// How much is known from now on; `None` if that has not changed.
     pub inputs: Option<Inputs>,
+    /// For how long a service keeps an address that no pool has for it any more; `None` if that has not
+    /// changed.
+    pub grace: Option<Duration>,
+}
+
+impl Default for Pool {
+    /// A pool without addresses, for any service.
+    fn default() -> Self {
+        Self {
+            created: 0,
+            blocks: Vec::new(),
+            selector: Selector::default(),
+            allow_first_last: true,
+            disabled: false,
+            priority: 0,
+            quotas: Quotas::default(),
+            reserve: None,
+            reserved: Vec::new(),
+        }
+    }
+}
+
+impl Pool {
+    /// Whether the manifest is the same; the status may differ.
+    pub(crate) fn is_as(&self, other: &Self) -> bool {
+        let manifest = |pool: &Self| {
+            (
+                pool.created,
+                pool.allow_first_last,
+                pool.disabled,
+                pool.priority,
+                pool.reserve,
+            )
+        };
+        manifest(self) == manifest(other)
+            && self.blocks == other.blocks
+            && self.selector == other.selector
+            && self.quotas == other.quotas
+    }
+}
+
+impl Quotas {
+    /// How many addresses the namespace may have.
+    pub(crate) fn of(&self, namespace: &str) -> Option<u64> {
+        self.by_namespace.get(namespace).copied().or(self.others)
+    }
 }
 
 impl Block {

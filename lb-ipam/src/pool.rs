@@ -2,22 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use types::Family;
 
 use crate::action::{Conflict, PoolConditions};
 use crate::count::Count;
-use crate::desired::Pool;
+use crate::desired::{Pool, Quotas, Reservation};
 use crate::holders::Holders;
 use crate::span::Span;
 
 /// A pool with what is derived from it and from the addresses in use.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct PoolState {
     pub(crate) pool: Pool,
     pub(crate) conflict: Option<Conflict>,
     /// What was last said about it.
     pub(crate) told: Option<PoolConditions>,
+    /// What was last said about its reservations.
+    pub(crate) told_reserved: Vec<Reservation>,
     blocks: Vec<BlockState>,
     /// The blocks with a free address.
     open: BTreeMap<Family, BTreeSet<usize>>,
@@ -27,9 +30,11 @@ pub(crate) struct PoolState {
     used: u64,
     /// Those of them that a block would keep back: given before it said so.
     used_but_kept_back: u64,
+    /// How many addresses the services of a namespace hold, if there is a quota for any.
+    by_namespace: BTreeMap<Arc<str>, u64>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct BlockState {
     span: Span,
     usable: Span,
@@ -60,11 +65,13 @@ impl PoolState {
             pool,
             conflict: None,
             told: None,
+            told_reserved: Vec::new(),
             blocks,
             open,
             usable,
             used: 0,
             used_but_kept_back: 0,
+            by_namespace: BTreeMap::new(),
         }
     }
 
@@ -92,6 +99,32 @@ impl PoolState {
     /// Whether one of its blocks holds `addr` and does not keep it back.
     pub(crate) fn may_give(&self, addr: IpAddr) -> bool {
         self.gives() && self.blocks.iter().any(|block| block.usable.contains(addr))
+    }
+
+    /// Whether one of its blocks holds `addr`, kept back or not.
+    pub(crate) fn holds(&self, addr: IpAddr) -> bool {
+        self.blocks.iter().any(|block| block.span.contains(addr))
+    }
+
+    /// Whether there is a quota for any namespace.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.pool.quotas != Quotas::default()
+    }
+
+    /// Whether the services of the namespace have as many addresses as they may.
+    pub(crate) fn is_used_up(&self, namespace: &str) -> bool {
+        let used = self.by_namespace.get(namespace).copied().unwrap_or(0);
+        let limit = self.pool.quotas.of(namespace);
+        limit.is_some_and(|limit| used >= limit)
+    }
+
+    /// Notes that the services of a namespace have one address more or less.
+    pub(crate) fn note_namespace(&mut self, namespace: &Arc<str>, more: bool) {
+        let used = self.by_namespace.entry(Arc::clone(namespace)).or_default();
+        count(used, more);
+        if *used == 0 {
+            self.by_namespace.remove(namespace);
+        }
     }
 
     pub(crate) fn span(&self, index: usize) -> Option<Span> {

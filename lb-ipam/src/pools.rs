@@ -1,162 +1,181 @@
 //! All pools and the addresses in use: which pool may serve whom, and who conflicts with whom.
 
+mod index;
+mod offer;
+mod reserve;
+
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use types::{Family, ObjectName};
+use types::ObjectName;
 
-use crate::action::{Action, Conflict};
-use crate::desired::{Pool, Range};
-use crate::holders::Holders;
+use crate::action::Action;
+use crate::desired::{Pool, Time};
+use crate::holders::{Holder, Holders, Left, Took};
 use crate::pool::PoolState;
+use crate::reservations::Reservations;
 use crate::segments::{BlockRef, Segments};
 use crate::selector::Subject;
 use crate::span::Span;
+use crate::waiting::Need;
 
-#[derive(Debug, Default)]
+pub(crate) use offer::{Offer, Refusal};
+
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Pools {
     by_name: BTreeMap<ObjectName, PoolState>,
     segments: Segments,
     holders: Holders,
+    reservations: Reservations,
     /// Pools by a label, and its value, that every service they select has.
-    anchored: BTreeMap<Arc<str>, BTreeMap<Arc<str>, BTreeSet<ObjectName>>>,
+    anchored: BTreeMap<Arc<str>, BTreeMap<Arc<str>, BTreeSet<Place>>>,
     /// Pools that may select services with any labels.
-    unanchored: BTreeSet<ObjectName>,
+    unanchored: BTreeSet<Place>,
     /// Pools about which there may be something new to say.
     touched: BTreeSet<ObjectName>,
+    /// Quotas that had been used up and are not any more; keys whose services share other addresses.
+    relieved: BTreeSet<Need>,
 }
 
-/// Why a requested address cannot be had. Of several pools the last of these counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Refusal {
-    NoPool,
-    Mismatch,
-    Taken,
-}
+/// The order in which pools are tried: the highest priority first, then by name.
+pub(crate) type Place = (Reverse<i32>, ObjectName);
 
-/// What came of asking for any address of a family.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Offer {
-    Address(IpAddr),
-    /// These pools would serve and are full.
-    Full(Vec<ObjectName>),
-    NoPool,
+/// What a new, different or missing pool concerns.
+#[derive(Debug, Default)]
+pub(crate) struct Concerned {
+    /// The addresses that the old or the new one holds.
+    pub(crate) spans: Vec<Span>,
+    /// Addresses that no longer wait for a service.
+    pub(crate) freed: Vec<IpAddr>,
 }
 
 impl Pools {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.by_name.is_empty()
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&ObjectName, &PoolState)> {
-        self.by_name.iter()
-    }
-
-    /// Puts a pool in the place of the one of that name, or removes it. Returns the addresses that
-    /// the old or the new one holds, or `None` if nothing changes.
-    pub(crate) fn set(&mut self, name: &ObjectName, pool: Option<Pool>) -> Option<Vec<Span>> {
-        if self.by_name.get(name).map(|state| &state.pool) == pool.as_ref() {
+    /// Puts a pool in the place of the one of that name, or removes it. Returns what that concerns, or
+    /// `None` if nothing changes.
+    pub(crate) fn set(
+        &mut self,
+        now: Time,
+        name: &ObjectName,
+        pool: Option<Pool>,
+    ) -> Option<Concerned> {
+        let is_same = match (self.by_name.get(name), &pool) {
+            (Some(state), Some(pool)) => state.pool.is_as(pool),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        if is_same {
             return None;
         }
         let old = self.by_name.remove(name);
-        let mut spans = Vec::new();
+        let mut concerned = Concerned::default();
         if let Some(old) = &old {
-            spans.extend(old.spans());
+            concerned.spans.extend(old.spans());
             self.unindex(name, old);
         }
-        if let Some(pool) = pool {
+        if let Some(mut pool) = pool {
+            let shown = std::mem::take(&mut pool.reserved);
             let mut state = PoolState::new(pool);
-            state.told = old.and_then(|old| old.told);
-            spans.extend(state.spans());
+            concerned.spans.extend(state.spans());
+            let is_new = old.is_none();
+            if let Some(old) = old {
+                state.told = old.told;
+                state.told_reserved = old.told_reserved;
+            } else {
+                state.told_reserved.clone_from(&shown);
+            }
             self.index(name, &state);
             self.by_name.insert(name.clone(), state);
             self.recount(name);
+            if is_new {
+                self.restore(now, name, shown);
+            }
         }
-        self.settle_conflicts(name, &spans);
-        Some(spans)
+        concerned.freed = self.drop_reservations(name);
+        self.settle_conflicts(name, &concerned.spans);
+        Some(concerned)
     }
 
-    /// Whether a pool that selects the service has the address, whether or not it gives new ones.
-    pub(crate) fn covers(&self, addr: IpAddr, subject: Subject<'_>) -> bool {
-        self.states_at(addr)
-            .any(|(_, state)| state.pool.selector.matches(subject))
+    pub(crate) fn holders(&self) -> &Holders {
+        &self.holders
     }
 
-    /// Whether any pool has the address.
-    pub(crate) fn has(&self, addr: IpAddr) -> bool {
-        self.segments.at(addr).next().is_some()
+    pub(crate) fn reservations(&self) -> &Reservations {
+        &self.reservations
     }
 
-    pub(crate) fn is_free(&self, addr: IpAddr) -> bool {
-        self.holders.is_free(addr)
-    }
-
-    /// Whether the pool has an address of the family to give.
-    pub(crate) fn has_free(&self, pool: &ObjectName, family: Family) -> bool {
-        self.by_name
-            .get(pool)
-            .is_some_and(|state| state.has_free(family))
-    }
-
-    pub(crate) fn names_at(&self, addr: IpAddr) -> impl Iterator<Item = &ObjectName> {
-        self.states_at(addr).map(|(name, _)| name)
-    }
-
+    /// The services that hold an address in `span`.
     pub(crate) fn holders_within(&self, span: Span) -> impl Iterator<Item = &ObjectName> {
-        self.holders.within(span).map(|(_, service)| service)
+        let held = self.holders.within(span);
+        held.flat_map(|(_, holders)| holders.iter().map(|holder| &holder.rank.name))
     }
 
-    /// Whether the service may be given this very address.
-    pub(crate) fn check(&self, addr: IpAddr, subject: Subject<'_>) -> Result<(), Refusal> {
-        let mut refusal = Refusal::NoPool;
-        for (_, state) in self.states_at(addr).filter(|(_, state)| state.gives()) {
-            if !state.pool.selector.matches(subject) {
-                refusal = refusal.max(Refusal::Mismatch);
-            } else if self.is_free(addr) && state.may_give(addr) {
-                return Ok(());
-            } else {
-                refusal = Refusal::Taken;
+    /// Lets the service hold an address, if it may.
+    pub(crate) fn take(&mut self, addr: IpAddr, holder: &Holder) -> bool {
+        let namespace = &holder.rank.name.namespace;
+        let is_theirs = self.holders.has_namespace(addr, namespace);
+        match self.holders.take(addr, holder) {
+            Ok(Took::First) => self.note(addr, true),
+            Ok(Took::Joined) => drop(self.reservations.remove(addr)),
+            Err(_) => return false,
+        }
+        if let Some(sharing) = &holder.sharing {
+            self.relieved.insert(Need::Key(Arc::clone(&sharing.key)));
+        }
+        if !is_theirs {
+            self.note_namespace(addr, namespace, true);
+        }
+        true
+    }
+
+    /// The service does not hold an address any more. Whether it did.
+    pub(crate) fn release(&mut self, addr: IpAddr, service: &ObjectName) -> bool {
+        let holders = self.holders.at(addr).iter();
+        let mut sharing = holders.filter(|holder| holder.rank.name == *service);
+        if let Some(sharing) = sharing.find_map(|holder| holder.sharing.as_ref()) {
+            self.relieved.insert(Need::Key(Arc::clone(&sharing.key)));
+        }
+        match self.holders.release(addr, service) {
+            None => return false,
+            Some(Left::Free) => self.note(addr, false),
+            Some(Left::Shared) => {}
+        }
+        if !self.holders.has_namespace(addr, &service.namespace) {
+            self.note_namespace(addr, &service.namespace, false);
+        }
+        true
+    }
+
+    /// Puts what a service is now in the place of what it was when it took its addresses.
+    pub(crate) fn update(&mut self, held: &[IpAddr], holder: &Holder) {
+        for addr in held {
+            self.holders.update(*addr, holder);
+        }
+        if let Some(sharing) = &holder.sharing {
+            self.relieved.insert(Need::Key(Arc::clone(&sharing.key)));
+        }
+    }
+
+    /// What else may have become possible since this was asked last: quotas that had been used up and
+    /// are not any more, keys whose services share other addresses.
+    pub(crate) fn take_relieved(&mut self) -> BTreeSet<Need> {
+        std::mem::take(&mut self.relieved)
+    }
+
+    /// Whether a need of any address can be met at present.
+    pub(crate) fn has_room(&self, need: &Need) -> bool {
+        match need {
+            Need::Pool(pool, family) => {
+                let state = self.by_name.get(pool);
+                state.is_some_and(|state| state.has_free(*family))
             }
-        }
-        Err(refusal)
-    }
-
-    /// The first free address for the service, of the pools by name.
-    pub(crate) fn offer(&self, family: Family, subject: Subject<'_>) -> Offer {
-        let mut full = Vec::new();
-        for name in self.candidates(subject) {
-            let Some(state) = self.by_name.get(name) else {
-                continue;
-            };
-            if !state.gives() || !state.has_family(family) || !state.pool.selector.matches(subject)
-            {
-                continue;
+            Need::Quota(pool, namespace) => {
+                let state = self.by_name.get(pool);
+                state.is_some_and(|state| !state.is_used_up(namespace))
             }
-            if let Some(addr) = state.first_free(family, &self.holders) {
-                return Offer::Address(addr);
-            }
-            full.push(name.clone());
-        }
-        if full.is_empty() {
-            Offer::NoPool
-        } else {
-            Offer::Full(full)
-        }
-    }
-
-    /// Lets the service hold an address. `false` if that is in use.
-    pub(crate) fn take(&mut self, addr: IpAddr, service: &ObjectName) -> bool {
-        let taken = self.holders.take(addr, service);
-        if taken {
-            self.note(addr, true);
-        }
-        taken
-    }
-
-    pub(crate) fn release(&mut self, addr: IpAddr) {
-        if self.holders.release(addr) {
-            self.note(addr, false);
+            Need::Address(addr) => self.is_free(*addr),
+            Need::Key(_) => true,
         }
     }
 
@@ -176,22 +195,53 @@ impl Pools {
                 });
             }
         }
+        for name in self.reservations.take_touched() {
+            let reservations = self.reservations.in_pool(&name);
+            let Some(state) = self.by_name.get_mut(&name) else {
+                continue;
+            };
+            if state.told_reserved != reservations {
+                state.told_reserved.clone_from(&reservations);
+                news.push(Action::SetReservations {
+                    pool: name,
+                    reservations,
+                });
+            }
+        }
         news
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&ObjectName, &PoolState)> {
+        self.by_name.iter()
+    }
+
+    /// Whether a pool that selects the service has the address, whether or not it gives new ones.
+    pub(crate) fn covers(&self, addr: IpAddr, subject: Subject<'_>) -> bool {
+        self.states_at(addr)
+            .any(|(_, state)| state.pool.selector.matches(subject))
+    }
+
+    /// Whether any pool has the address.
+    pub(crate) fn has(&self, addr: IpAddr) -> bool {
+        self.segments.at(addr).next().is_some()
+    }
+
+    pub(crate) fn is_free(&self, addr: IpAddr) -> bool {
+        self.holders.is_free(addr)
+    }
+
+    pub(crate) fn names_at(&self, addr: IpAddr) -> impl Iterator<Item = &ObjectName> {
+        self.states_at(addr).map(|(name, _)| name)
     }
 
     fn states_at(&self, addr: IpAddr) -> impl Iterator<Item = (&ObjectName, &PoolState)> {
         self.segments
             .at(addr)
             .filter_map(|block| Some((&block.pool, self.by_name.get(&block.pool)?)))
-    }
-
-    /// The pools that may select the service, by name.
-    fn candidates(&self, subject: Subject<'_>) -> BTreeSet<&ObjectName> {
-        let anchored = subject
-            .labels()
-            .filter_map(|(key, value)| self.anchored.get(key)?.get(value))
-            .flatten();
-        self.unanchored.iter().chain(anchored).collect()
     }
 
     /// Passes on to the pools with the address that it was taken or released.
@@ -211,12 +261,29 @@ impl Pools {
         }
     }
 
+    /// Passes on to the pools with the address that the services of a namespace have one more or less.
+    fn note_namespace(&mut self, addr: IpAddr, namespace: &Arc<str>, more: bool) {
+        let limited = self.states_at(addr).filter(|(_, state)| state.is_limited());
+        let names: BTreeSet<ObjectName> = limited.map(|(name, _)| name.clone()).collect();
+        for name in names {
+            let Some(state) = self.by_name.get_mut(&name) else {
+                continue;
+            };
+            let was_used_up = state.is_used_up(namespace);
+            state.note_namespace(namespace, more);
+            if was_used_up && !state.is_used_up(namespace) {
+                self.relieved
+                    .insert(Need::Quota(name, Arc::clone(namespace)));
+            }
+        }
+    }
+
     fn recount(&mut self, name: &ObjectName) {
         let Some(state) = self.by_name.get_mut(name) else {
             return;
         };
         for span in state.merged_spans() {
-            for (addr, _) in self.holders.within(span) {
+            for (addr, holders) in self.holders.within(span) {
                 let within: Vec<usize> = self
                     .segments
                     .at(addr)
@@ -224,98 +291,12 @@ impl Pools {
                     .map(|block| block.index)
                     .collect();
                 state.note(addr, &within, true);
-            }
-        }
-    }
-
-    fn index(&mut self, name: &ObjectName, state: &PoolState) {
-        for (span, block) in blocks(name, state) {
-            self.segments.add(span, &block);
-        }
-        let Some(anchors) = state.pool.selector.anchors() else {
-            self.unanchored.insert(name.clone());
-            return;
-        };
-        for (key, value) in anchors {
-            let values = self.anchored.entry(key.into()).or_default();
-            values.entry(value.into()).or_default().insert(name.clone());
-        }
-    }
-
-    fn unindex(&mut self, name: &ObjectName, state: &PoolState) {
-        for (span, block) in blocks(name, state) {
-            self.segments.remove(span, &block);
-        }
-        self.unanchored.remove(name);
-        for (key, value) in state.pool.selector.anchors().unwrap_or_default() {
-            let Some(values) = self.anchored.get_mut(key) else {
-                continue;
-            };
-            if let Some(pools) = values.get_mut(value) {
-                pools.remove(name);
-                if pools.is_empty() {
-                    values.remove(value);
+                let namespaces = holders.iter().map(|holder| &holder.rank.name.namespace);
+                let is_limited = state.is_limited();
+                for namespace in namespaces.filter(|_| is_limited).collect::<BTreeSet<_>>() {
+                    state.note_namespace(namespace, true);
                 }
             }
-            if values.is_empty() {
-                self.anchored.remove(key);
-            }
         }
     }
-
-    /// Decides again about the pool and those that it overlaps or did overlap.
-    fn settle_conflicts(&mut self, name: &ObjectName, spans: &[Span]) {
-        let mut concerned: BTreeSet<ObjectName> = spans
-            .iter()
-            .flat_map(|span| self.segments.over(*span))
-            .map(|block| block.pool.clone())
-            .collect();
-        concerned.insert(name.clone());
-        for name in concerned {
-            let conflict = self.conflict_of(&name);
-            if let Some(state) = self.by_name.get_mut(&name) {
-                state.conflict = conflict;
-                self.touched.insert(name);
-            }
-        }
-    }
-
-    /// The oldest pool that the pool overlaps, if it is older than it; else the pool itself.
-    fn conflict_of(&self, name: &ObjectName) -> Option<Conflict> {
-        let state = self.by_name.get(name)?;
-        let overlaps = blocks(name, state).flat_map(|(own, block)| {
-            self.segments
-                .over(own)
-                .into_iter()
-                .filter(move |other| **other != block)
-                .map(move |other| (own, other))
-        });
-        let (own, other) = overlaps
-            .filter_map(|(own, other)| Some((own, other, self.age(&other.pool)?)))
-            .filter(|(_, _, age)| *age <= (state.pool.created, name))
-            .min_by_key(|(_, _, age)| *age)
-            .map(|(own, other, _)| (own, other))?;
-        let other_span = self.by_name.get(&other.pool)?.span(other.index)?;
-        Some(Conflict {
-            own: Range::from(own),
-            other: Range::from(other_span),
-            pool: other.pool.clone(),
-        })
-    }
-
-    /// Orders pools from the oldest to the youngest.
-    fn age(&self, name: &ObjectName) -> Option<(u64, &ObjectName)> {
-        let (name, state) = self.by_name.get_key_value(name)?;
-        Some((state.pool.created, name))
-    }
-}
-
-fn blocks<'a>(
-    name: &'a ObjectName,
-    state: &'a PoolState,
-) -> impl Iterator<Item = (Span, BlockRef)> + 'a {
-    state.spans().enumerate().map(|(index, span)| {
-        let pool = name.clone();
-        (span, BlockRef { pool, index })
-    })
 }

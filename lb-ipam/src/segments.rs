@@ -22,7 +22,7 @@ pub(crate) struct BlockRef {
     pub(crate) index: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Segments(BTreeMap<(Family, u128), Segment>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]

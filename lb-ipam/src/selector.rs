@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use types::ObjectName;
 
-use crate::desired::Request;
+use crate::request::Request;
 
 /// Selects a service by its name, whatever its labels say.
 pub const NAME_KEY: &str = "io.kubernetes.service.name";

@@ -1,12 +1,13 @@
 //! What a service wants: these addresses, or any of some families.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use types::Family;
 
 use crate::action::Satisfaction;
-use crate::desired::{FamilyPolicy, Request};
 use crate::pools::Refusal;
+use crate::request::{FamilyPolicy, Request};
 use crate::waiting::Need;
 
 /// Read from a request and the families that are enabled.
@@ -137,14 +138,35 @@ impl Shortage {
         self.needs.extend(needs);
     }
 
+    /// No address of a family could be had.
+    pub(crate) fn note_none(&mut self, mut needs: Vec<Need>, request: &Request) {
+        let why = if needs.iter().any(|need| matches!(need, Need::Quota(..))) {
+            Satisfaction::QuotaUsedUp
+        } else if needs.is_empty() {
+            Satisfaction::NoPool
+        } else {
+            Satisfaction::OutOfAddresses
+        };
+        let key = request.sharing.as_ref();
+        needs.extend(key.map(|sharing| Need::Key(Arc::clone(&sharing.key))));
+        self.note(why, needs);
+    }
+
     pub(crate) fn note_refusal(&mut self, addr: IpAddr, refusal: Refusal) {
-        match refusal {
-            Refusal::NoPool => self.note(Satisfaction::NoPoolWith(addr), []),
-            Refusal::Mismatch => self.note(Satisfaction::SelectorMismatch(addr), []),
-            Refusal::Taken => {
-                self.note(Satisfaction::AlreadyAllocated(addr), [Need::Address(addr)]);
-            }
-        }
+        let (why, need) = match refusal {
+            Refusal::NoPool => (Satisfaction::NoPoolWith(addr), None),
+            Refusal::Mismatch => (Satisfaction::SelectorMismatch(addr), None),
+            Refusal::UsedUp(need) => (Satisfaction::QuotaUsedUp, Some(need)),
+            Refusal::Taken => (
+                Satisfaction::AlreadyAllocated(addr),
+                Some(Need::Address(addr)),
+            ),
+            Refusal::Incompatible(why) => (
+                Satisfaction::Incompatible(addr, why),
+                Some(Need::Address(addr)),
+            ),
+        };
+        self.note(why, need);
     }
 }
 
@@ -154,7 +176,7 @@ mod tests {
     use types::Family::{V4, V6};
 
     use super::*;
-    use crate::desired::Families;
+    use crate::request::Families;
 
     #[test]
     fn policies_choose_the_families() {

@@ -9,12 +9,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use lb_ipam::{
-    Action, Allocator, Block, Delta, Families, FamilyPolicy, Inputs, Pool, PoolConditions, Range,
-    Request, Satisfaction, Selector, Service,
+    Action, Allocator, Block, Delta, Families, FamilyPolicy, Grant, Inputs, Listener, Notices,
+    Pool, PoolConditions, Quotas, Range, Request, Reservation, Satisfaction, Selector, Service,
+    Sharing, Shown, Time, Traffic,
 };
 use proptest::prelude::*;
-use types::{Family, ObjectName, Prefix};
+use types::{Family, ObjectName, Prefix, Protocol};
+
+const GRACE: Duration = Duration::from_secs(10);
 
 proptest! {
     #[test]
@@ -22,11 +28,13 @@ proptest! {
         let mut world = World::new();
         for change in changes {
             let before = world.said.ingress.clone();
+            let pools = world.pools.clone();
             let edited = world.apply(change);
 
-            world.check_alone();
+            world.check_company();
             world.check_nothing_idle();
             world.check_counts();
+            world.check_quotas(&before, &pools);
             world.check_unaffected(&before, &edited);
             world.check_restart();
         }
@@ -44,23 +52,26 @@ proptest! {
         at_once.services.extend(services.into_iter().map(|(name, request)| (name, Some(request))));
         one.apply(at_once.clone());
 
-        let mut allocator = Allocator::new(&Family::BOTH);
+        let mut allocator = allocator();
         let mut parts: Vec<Delta> = at_once.delta(&Said::default()).split();
         let mut order: Vec<(u32, Delta)> = keys.into_iter().cycle().zip(parts.drain(..)).collect();
         order.sort_by_key(|(key, _)| *key);
         for (_, part) in order {
-            prop_assert_eq!(allocator.on_change(part), []);
+            prop_assert_eq!(allocator.on_change(one.now, part), []);
         }
         let mut said = Said::default();
-        said.hear(allocator.on_change(Delta { inputs: Some(Inputs::Complete), ..Delta::default() }));
+        let complete = Delta { inputs: Some(Inputs::Complete), ..Delta::default() };
+        said.hear(allocator.on_change(one.now, complete));
 
-        prop_assert_eq!(said, one.said);
+        prop_assert_eq!(said.in_short(), one.said.in_short());
     }
 }
 
 /// Some edits at once. Names are small numbers, so that edits meet.
 #[derive(Clone, Debug, Default)]
 struct Change {
+    /// How long after the change before, in seconds.
+    after: u64,
     pools: BTreeMap<u8, Option<Pool>>,
     services: BTreeMap<u8, Option<Request>>,
 }
@@ -68,6 +79,7 @@ struct Change {
 /// What has been put in, and what came out.
 struct World {
     allocator: Allocator,
+    now: Time,
     pools: BTreeMap<ObjectName, Pool>,
     services: BTreeMap<ObjectName, Request>,
     said: Said,
@@ -77,18 +89,22 @@ struct World {
 struct Said {
     ingress: BTreeMap<ObjectName, Vec<IpAddr>>,
     conditions: BTreeMap<ObjectName, Satisfaction>,
+    notices: BTreeMap<ObjectName, Notices>,
     pools: BTreeMap<ObjectName, PoolConditions>,
+    reserved: BTreeMap<ObjectName, Vec<Reservation>>,
 }
 
 impl World {
     fn new() -> Self {
-        let mut allocator = Allocator::new(&Family::BOTH);
-        allocator.on_change(Delta {
+        let mut allocator = allocator();
+        let complete = Delta {
             inputs: Some(Inputs::Complete),
             ..Delta::default()
-        });
+        };
+        allocator.on_change(Time::ZERO, complete);
         Self {
             allocator,
+            now: Time::ZERO,
             pools: BTreeMap::new(),
             services: BTreeMap::new(),
             said: Said::default(),
@@ -97,17 +113,20 @@ impl World {
 
     /// Returns the services that were edited.
     fn apply(&mut self, change: Change) -> BTreeSet<ObjectName> {
+        self.now += Duration::from_secs(change.after);
         let delta = change.delta(&self.said);
         for (name, pool) in delta.pools.clone() {
-            self.said
-                .pools
-                .retain(|told, _| pool.is_some() || *told != name);
+            if pool.is_none() {
+                self.said.pools.remove(&name);
+                self.said.reserved.remove(&name);
+            }
             set(&mut self.pools, name, pool);
         }
         for (name, service) in delta.services.clone() {
             if service.is_none() {
                 self.said.ingress.remove(&name);
                 self.said.conditions.remove(&name);
+                self.said.notices.remove(&name);
             }
             let request = service.map(|service| match service {
                 Service::Request(request) => request,
@@ -116,54 +135,103 @@ impl World {
             set(&mut self.services, name, request);
         }
         let edited = delta.services.keys().cloned().collect();
-        self.said.hear(self.allocator.on_change(delta));
-        assert_eq!(self.allocator.is_dormant(), self.pools.is_empty());
+        self.said.hear(self.allocator.on_change(self.now, delta));
+        self.echo();
+        assert!(self.pools.is_empty() || !self.allocator.is_dormant());
+        assert!(
+            self.allocator
+                .next_deadline()
+                .is_none_or(|due| due > self.now)
+        );
         if !self.allocator.is_dormant() {
-            let held = Said::of(&self.allocator);
+            let held = Said::of(&self.allocator, &self.said);
             assert_eq!(self.said, held, "actions differ from what is held");
         }
         edited
     }
 
-    /// An allocator that starts from the statuses as they are has nothing new to say.
-    fn check_restart(&self) {
+    /// The source shows what was written, which is no news.
+    fn echo(&mut self) {
         let services = self.services.iter().map(|(name, request)| {
-            let current = self.said.ingress.get(name).cloned().unwrap_or_default();
             let request = Request {
-                current,
+                shown: self.said.shown(name),
                 ..request.clone()
             };
             (name.clone(), Some(Service::Request(request)))
         });
-        let pools = self
-            .pools
-            .iter()
-            .map(|(name, pool)| (name.clone(), Some(pool.clone())));
-        let mut said = Said::default();
-        said.hear(Allocator::new(&Family::BOTH).on_change(Delta {
+        let echo = Delta {
+            services: services.collect(),
+            ..Delta::default()
+        };
+        let news = self.allocator.on_change(self.now, echo);
+        let mut said = self.said.clone();
+        said.hear(news);
+        assert_eq!(said.in_short(), self.said.in_short(), "an echo is news");
+        self.said = said;
+    }
+
+    /// An allocator that starts from the statuses as they are has nothing new to say.
+    fn check_restart(&self) {
+        let services = self.services.iter().map(|(name, request)| {
+            let request = Request {
+                shown: self.said.shown(name),
+                ..request.clone()
+            };
+            (name.clone(), Some(Service::Request(request)))
+        });
+        let pools = self.pools.iter().map(|(name, pool)| {
+            let reserved = self.said.reserved.get(name);
+            let pool = Pool {
+                reserved: reserved.cloned().unwrap_or_default(),
+                ..pool.clone()
+            };
+            (name.clone(), Some(pool))
+        });
+        let everything = Delta {
             pools: pools.collect(),
             services: services.collect(),
             inputs: Some(Inputs::Complete),
-        }));
-        let expected = if self.pools.is_empty() {
-            Said::default()
-        } else {
-            self.said.clone()
+            ..Delta::default()
         };
-        assert_eq!(said, expected, "a restart changes something");
+        if self.pools.is_empty() {
+            assert_eq!(allocator().on_change(self.now, everything), []);
+            return;
+        }
+        // What is shown already need not be said.
+        let mut said = Said {
+            notices: self.said.notices.clone(),
+            reserved: self.said.reserved.clone(),
+            ..Said::default()
+        };
+        said.hear(allocator().on_change(self.now, everything));
+        assert_eq!(
+            said.in_short(),
+            self.said.in_short(),
+            "a restart changes something"
+        );
     }
 
-    /// No address is held twice, and each by who may have it.
-    fn check_alone(&self) {
-        let mut seen = BTreeSet::new();
+    /// No address is held by two that may not share it, and each by who may have it.
+    fn check_company(&self) {
+        let mut seen: BTreeMap<IpAddr, Vec<&ObjectName>> = BTreeMap::new();
         for (name, addresses) in &self.said.ingress {
             for addr in addresses {
-                assert!(seen.insert(addr), "{addr} is held twice");
+                let others = seen.entry(*addr).or_default();
+                for other in &*others {
+                    assert!(self.share(name, other), "{name} and {other} hold {addr}");
+                }
+                others.push(name);
                 let request = &self.services[name];
                 assert!(may_keep(request, *addr), "{name} does not want {addr}");
-                assert!(self.covers(name, *addr), "no pool has {addr} for {name}");
+                let notices = self.said.notices.get(name);
+                match notices.and_then(|notices| notices.leaving.get(addr)) {
+                    Some(until) => assert!(*until > self.now && *until <= self.now + GRACE),
+                    None => assert!(self.covers(name, *addr), "no pool has {addr} for {name}"),
+                }
             }
         }
+        let mut reserved = self.said.reserved.values().flatten();
+        assert!(reserved.all(|kept| !seen.contains_key(&kept.addr) && kept.until > self.now));
     }
 
     /// Nobody lacks what could be had, and everybody says so truly.
@@ -171,7 +239,6 @@ impl World {
         if self.pools.is_empty() {
             return;
         }
-        let taken: BTreeSet<&IpAddr> = self.said.ingress.values().flatten().collect();
         for (name, request) in &self.services {
             let held = &self.said.ingress[name];
             let lacks_requested = request.requested.iter().any(|addr| !held.contains(addr));
@@ -181,21 +248,100 @@ impl World {
                     .any(|family| !held.iter().any(|a| Family::of(*a) == *family));
             let satisfied = self.said.conditions[name] == Satisfaction::Satisfied;
             assert_eq!(satisfied, !lacks_requested && !lacks_family, "{name}");
-            for addr in self.givable(name) {
+            for (pool, addr) in self.givable(name) {
                 let wanted = if request.requested.is_empty() {
                     let family = Family::of(addr);
                     families(request).contains(&family)
                         && !held.iter().any(|a| Family::of(*a) == family)
                 } else {
-                    request.requested.contains(&addr)
+                    request.requested.contains(&addr) && !held.contains(&addr)
                 };
-                assert!(!wanted || taken.contains(&addr), "{name} could have {addr}");
+                assert!(
+                    !wanted || !self.is_open(name, pool, addr),
+                    "{name} could have {addr}"
+                );
             }
         }
     }
 
+    /// Whether nothing is against the service's having the address, which the pool could give.
+    fn is_open(&self, name: &ObjectName, pool: &ObjectName, addr: IpAddr) -> bool {
+        let mut holders = self.holders(addr);
+        let mut reserved = self.said.reserved.values().flatten();
+        let quota = self.pools[pool].quotas.clone();
+        let limit = quota.by_namespace.get(&name.namespace).copied();
+        let used = self.used_by(&name.namespace, pool, &self.said.ingress);
+        let counts_already = self
+            .holders(addr)
+            .any(|other| other.namespace == name.namespace);
+        holders.all(|other| self.share(name, other))
+            && !reserved.any(|kept| kept.addr == addr && kept.service != *name)
+            && (counts_already || limit.or(quota.others).is_none_or(|limit| used < limit))
+    }
+
+    /// What is given of a pool's addresses stays within the quota, but for what was given before.
+    fn check_quotas(
+        &self,
+        before: &BTreeMap<ObjectName, Vec<IpAddr>>,
+        pools: &BTreeMap<ObjectName, Pool>,
+    ) {
+        for (name, pool) in &self.pools {
+            // What another pool gives counts too.
+            if pools.get(name) != Some(pool) || self.conflicts(name) {
+                continue;
+            }
+            for namespace in ["n0", "n1"] {
+                let [was, is] =
+                    [before, &self.said.ingress].map(|held| self.used_by(namespace, name, held));
+                let limit = pool.quotas.by_namespace.get(namespace).copied();
+                let limit = limit.or(pool.quotas.others).unwrap_or(u64::MAX);
+                assert!(is <= limit.max(was), "{namespace} has {is} of {name}");
+            }
+        }
+    }
+
+    /// How many addresses of a pool the services of a namespace hold.
+    fn used_by(
+        &self,
+        namespace: &str,
+        pool: &ObjectName,
+        held: &BTreeMap<ObjectName, Vec<IpAddr>>,
+    ) -> u64 {
+        let theirs = held
+            .iter()
+            .filter(|(name, _)| &*name.namespace == namespace);
+        let theirs: BTreeSet<IpAddr> = theirs.flat_map(|(_, held)| held).copied().collect();
+        let blocks = &self.pools[pool].blocks;
+        let all: BTreeSet<IpAddr> = blocks.iter().flat_map(addresses).collect();
+        all.intersection(&theirs).count() as u64
+    }
+
+    fn holders(&self, addr: IpAddr) -> impl Iterator<Item = &ObjectName> {
+        let held = self.said.ingress.iter();
+        held.filter(move |(_, held)| held.contains(&addr))
+            .map(|(name, _)| name)
+    }
+
+    /// The sharing rules once more.
+    fn share(&self, one: &ObjectName, other: &ObjectName) -> bool {
+        let [Some(a), Some(b)] = [one, other].map(|name| self.services[name].sharing.as_ref())
+        else {
+            return false;
+        };
+        let grants = |from: &Sharing, to: &ObjectName| match &from.grant {
+            Grant::All => true,
+            Grant::These(namespaces) => namespaces.contains(&to.namespace),
+        };
+        a.key == b.key
+            && (one.namespace == other.namespace || grants(a, other) && grants(b, one))
+            && a.listeners.is_disjoint(&b.listeners)
+            && a.traffic == b.traffic
+    }
+
     fn check_counts(&self) {
-        let taken: BTreeSet<IpAddr> = self.said.ingress.values().flatten().copied().collect();
+        let reserved = self.said.reserved.values().flatten();
+        let taken = self.said.ingress.values().flatten().copied();
+        let taken: BTreeSet<IpAddr> = taken.chain(reserved.map(|kept| kept.addr)).collect();
         for (name, pool) in &self.pools {
             let told = &self.said.pools[name];
             let all: BTreeSet<IpAddr> = pool.blocks.iter().flat_map(addresses).collect();
@@ -228,13 +374,13 @@ impl World {
     }
 
     /// What the pools would give the service if nothing were taken.
-    fn givable(&self, service: &ObjectName) -> impl Iterator<Item = IpAddr> {
+    fn givable(&self, service: &ObjectName) -> impl Iterator<Item = (&ObjectName, IpAddr)> {
         self.pools
             .iter()
             .filter(|(name, pool)| {
                 !pool.disabled && !self.conflicts(name) && selects(pool, &self.services[service])
             })
-            .flat_map(|(_, pool)| usable(pool))
+            .flat_map(|(name, pool)| usable(pool).map(move |addr| (name, addr)))
     }
 
     fn conflicts(&self, name: &ObjectName) -> bool {
@@ -262,14 +408,16 @@ impl World {
                 .any(|(_, elder)| meets(elder))
     }
 
-    /// Who was not edited and has a pool for each address still, keeps them all.
+    /// Who was not edited, shares nothing and has a pool for each address still, keeps them all.
     fn check_unaffected(
         &self,
         before: &BTreeMap<ObjectName, Vec<IpAddr>>,
         edited: &BTreeSet<ObjectName>,
     ) {
         for (name, held) in before.iter().filter(|(name, _)| !edited.contains(name)) {
-            if held.iter().all(|addr| self.covers(name, *addr)) {
+            if self.services[name].sharing.is_none()
+                && held.iter().all(|addr| self.covers(name, *addr))
+            {
                 let now = &self.said.ingress[name];
                 assert!(
                     held.iter().all(|addr| now.contains(addr)),
@@ -281,19 +429,51 @@ impl World {
 }
 
 impl Said {
-    fn of(allocator: &Allocator) -> Self {
-        let mut said = Self::default();
+    /// What the allocator says that it has, as far as it can be asked; the rest as it was said.
+    fn of(allocator: &Allocator, said: &Self) -> Self {
+        let mut held = Self {
+            notices: said.notices.clone(),
+            reserved: said.reserved.clone(),
+            ..Self::default()
+        };
         for allocation in allocator.allocations() {
             let name = allocation.service.clone();
-            said.ingress
+            held.ingress
                 .insert(name.clone(), allocation.addresses.to_vec());
-            said.conditions.insert(name, allocation.satisfaction);
+            held.conditions.insert(name, allocation.satisfaction);
         }
-        said.pools = allocator
+        held.pools = allocator
             .pools()
             .map(|(name, told)| (name.clone(), told))
             .collect();
+        held
+    }
+
+    /// Without what keeps a service from an address that others have: that may be another reason by now.
+    fn in_short(&self) -> Self {
+        let mut said = self.clone();
+        for satisfaction in said.conditions.values_mut() {
+            *satisfaction = match *satisfaction {
+                Satisfaction::OutOfAddresses
+                | Satisfaction::QuotaUsedUp
+                | Satisfaction::AlreadyAllocated(_)
+                | Satisfaction::Incompatible(..) => Satisfaction::OutOfAddresses,
+                said @ (Satisfaction::Satisfied
+                | Satisfaction::NoPool
+                | Satisfaction::NoPoolWith(_)
+                | Satisfaction::SelectorMismatch(_)) => said,
+            };
+        }
         said
+    }
+
+    /// What the status of a service says.
+    fn shown(&self, name: &ObjectName) -> Shown {
+        Shown {
+            addresses: self.ingress.get(name).cloned().unwrap_or_default(),
+            marked: self.conditions.contains_key(name),
+            notices: self.notices.get(name).cloned().unwrap_or_default(),
+        }
     }
 
     fn hear(&mut self, actions: Vec<Action>) {
@@ -308,8 +488,20 @@ impl Said {
                 } => {
                     self.conditions.insert(service, satisfaction);
                 }
+                Action::SetNotices { service, notices } => {
+                    assert!(notices.foreign.is_empty());
+                    set(
+                        &mut self.notices,
+                        service,
+                        Some(notices).filter(|notices| !notices.is_empty()),
+                    );
+                }
                 Action::SetPoolConditions { pool, conditions } => {
                     self.pools.insert(pool, conditions);
+                }
+                Action::SetReservations { pool, reservations } => {
+                    let reservations = Some(reservations).filter(|kept| !kept.is_empty());
+                    set(&mut self.reserved, pool, reservations);
                 }
                 Action::ClearService { .. } => unreachable!("no service leaves"),
             }
@@ -325,10 +517,9 @@ impl Change {
             .into_iter()
             .map(|(name, pool)| (ObjectName::of_cluster(&format!("p{name}")), pool));
         let services = self.services.into_iter().map(|(name, request)| {
-            let name = ObjectName::new("ns", &format!("s{name}"));
-            let shown = said.ingress.get(&name);
+            let name = ObjectName::new(&format!("n{}", name % 2), &format!("s{name}"));
             let service = request.map(|mut request| {
-                request.current = shown.cloned().unwrap_or_default();
+                request.shown = said.shown(&name);
                 Service::Request(request)
             });
             (name, service)
@@ -336,7 +527,7 @@ impl Change {
         Delta {
             pools: pools.collect(),
             services: services.collect(),
-            inputs: None,
+            ..Delta::default()
         }
     }
 }
@@ -444,7 +635,7 @@ fn block() -> impl Strategy<Value = Block> {
     prop_oneof![cidr, range]
 }
 
-fn labels() -> impl Strategy<Value = BTreeMap<std::sync::Arc<str>, std::sync::Arc<str>>> {
+fn labels() -> impl Strategy<Value = BTreeMap<Arc<str>, Arc<str>>> {
     prop_oneof![
         Just(BTreeMap::new()),
         Just(BTreeMap::from([("app".into(), "web".into())])),
@@ -453,25 +644,67 @@ fn labels() -> impl Strategy<Value = BTreeMap<std::sync::Arc<str>, std::sync::Ar
 }
 
 fn pool() -> impl Strategy<Value = Pool> {
+    let quota = || prop::option::weighted(0.2, 0u64..4);
     (
         0u64..3,
         prop::collection::vec(block(), 0..4),
         labels(),
         any::<bool>(),
         prop::bool::weighted(0.2),
+        -1i32..2,
+        (quota(), quota()),
+        prop::option::weighted(0.4, (1u64..20).prop_map(Duration::from_secs)),
     )
         .prop_map(
-            |(created, blocks, match_labels, allow_first_last, disabled)| Pool {
-                created,
-                blocks,
-                selector: Selector {
-                    match_labels,
-                    ..Selector::default()
-                },
-                allow_first_last,
-                disabled,
+            |(created, blocks, match_labels, first_last, disabled, priority, quotas, reserve)| {
+                let of_one = quotas.0.map(|limit| ("n0".into(), limit));
+                Pool {
+                    created,
+                    blocks,
+                    selector: Selector {
+                        match_labels,
+                        ..Selector::default()
+                    },
+                    allow_first_last: first_last,
+                    disabled,
+                    priority,
+                    quotas: Quotas {
+                        by_namespace: of_one.into_iter().collect(),
+                        others: quotas.1,
+                    },
+                    reserve,
+                    reserved: Vec::new(),
+                }
             },
         )
+}
+
+fn sharing() -> impl Strategy<Value = Sharing> {
+    let listener = (80u16..84, any::<bool>()).prop_map(|(port, udp)| Listener {
+        port,
+        protocol: if udp { Protocol::Udp } else { Protocol::Tcp },
+    });
+    let grant = prop_oneof![
+        Just(Grant::These(BTreeSet::new())),
+        Just(Grant::These(["n0".into()].into())),
+        Just(Grant::All),
+    ];
+    let local = Traffic::Local {
+        pods: [("app".into(), "web".into())].into(),
+        permits_others: false,
+    };
+    (
+        prop_oneof![4 => Just("key"), 1 => Just("other")],
+        grant,
+        prop::collection::btree_set(listener, 1..3),
+        prop_oneof![4 => Just(Traffic::Cluster), 1 => Just(local)],
+    )
+        .prop_map(|(key, grant, listeners, traffic)| Sharing {
+            key: key.into(),
+            grant,
+            listeners,
+            traffic,
+        })
 }
 
 fn request() -> impl Strategy<Value = Request> {
@@ -490,17 +723,36 @@ fn request() -> impl Strategy<Value = Request> {
         3 => Just(vec![]),
         1 => prop::collection::vec(addr(), 1..4),
     ];
-    (labels(), order, policy, requested).prop_map(|(labels, order, policy, requested)| Request {
-        labels,
-        families: Families { order, policy },
-        requested,
-        current: Vec::new(),
-    })
+    let sharing = prop::option::weighted(0.4, sharing().prop_map(Arc::new));
+    (0u64..3, labels(), order, policy, requested, sharing).prop_map(
+        |(created, labels, order, policy, requested, sharing)| Request {
+            created,
+            labels,
+            families: Families { order, policy },
+            requested,
+            sharing,
+            shown: Shown::default(),
+        },
+    )
 }
 
 fn change() -> impl Strategy<Value = Change> {
     let pools = prop::collection::btree_map(0u8..5, prop::option::weighted(0.8, pool()), 0..3);
     let services =
         prop::collection::btree_map(0u8..14, prop::option::weighted(0.8, request()), 0..6);
-    (pools, services).prop_map(|(pools, services)| Change { pools, services })
+    (0u64..8, pools, services).prop_map(|(after, pools, services)| Change {
+        after,
+        pools,
+        services,
+    })
+}
+
+fn allocator() -> Allocator {
+    let mut allocator = Allocator::new(&Family::BOTH);
+    let options = Delta {
+        grace: Some(GRACE),
+        ..Delta::default()
+    };
+    assert_eq!(allocator.on_change(Time::ZERO, options), []);
+    allocator
 }

@@ -51,7 +51,9 @@ impl Context<'_> {
                 AdvertisementSource::PodCidr => {
                     self.objects.node(&self.facts.node).pod_cidrs.clone()
                 }
-                AdvertisementSource::Interface { name } => self.addresses_of(name),
+                AdvertisementSource::Interface { name } => {
+                    self.network.addresses(name).map(Prefix::host).collect()
+                }
                 // Services are looked at one by one, and there are no pools of pod addresses.
                 AdvertisementSource::Service { .. } | AdvertisementSource::PodIpPool => Vec::new(),
             };
@@ -81,14 +83,6 @@ impl Context<'_> {
             }
         }
         routes
-    }
-
-    fn addresses_of(&self, interface: &str) -> Vec<Prefix> {
-        let interface = self.network.interfaces.get(interface);
-        let up = interface.into_iter().filter(|interface| interface.up);
-        up.flat_map(|interface| interface.usable())
-            .map(Prefix::host)
-            .collect()
     }
 
     /// The prefixes of the Service's addresses that may be announced from this node.

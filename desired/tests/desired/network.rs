@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use api::Kind;
 use bgp_speaker_core::desired::Peer;
-use desired::Interface;
 use serde_json::{Value, json};
 use types::Family;
 
-use crate::manifests::{cilium, cluster, node, peer_config};
+use crate::manifests::{cilium, cluster, node, peer_config, with};
 use crate::world::World;
 
 #[test]
@@ -64,12 +63,10 @@ fn a_source_interface_gives_the_only_address_of_the_peers_family() {
     );
     let mut source = |addresses: &[&str]| {
         let addresses = addresses.iter().map(|addr| addr.parse().unwrap());
-        // Whether a route leads out there does not depend on the interface being up.
-        let lo = Interface {
-            up: false,
-            addresses: addresses.collect(),
-        };
-        world.connect(BTreeMap::new(), [("lo".to_owned(), lo)].into());
+        world.connect(
+            BTreeMap::new(),
+            [("lo".to_owned(), addresses.collect())].into(),
+        );
         let found = only_peer(&world).and_then(|peer| peer.local_address);
         found.map_or_else(|| left_out(&world).join(""), |addr| addr.to_string())
     };
@@ -135,10 +132,8 @@ fn an_override_gives_a_node_on_its_own_its_number_and_identifier() {
 
 /// A node on its own with one peer `tor` like that, and that in its CiliumBGPPeerConfig.
 fn with_peer(more: Value, config: Value) -> World {
-    let mut peer = json!({"name": "tor", "peerConfigRef": {"name": "tor"}});
-    if let (Some(peer), Some(more)) = (peer.as_object_mut(), more.as_object()) {
-        peer.extend(more.clone());
-    }
+    let peer = json!({"name": "tor", "peerConfigRef": {"name": "tor"}});
+    let peer = with(peer, "", more);
     let mut world = World::with([
         cluster("c", json!(null), json!([peer])),
         peer_config("tor", config),

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use api::Kind;
-use desired::{Drained, Facts, Forwarding, Interface, Role};
+use desired::{Drained, Facts, Forwarding, Role};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use types::{Family, ObjectName, Protocol, Vip};
 
+use crate::manifests::with;
 use crate::world::{World, facts};
 
 /// One thing that happens.
@@ -147,11 +148,8 @@ fn happen(world: &mut World, happening: Happening) {
             let addresses = ["10.0.0.9", "fe80::9", "fd00::9"]
                 .into_iter()
                 .take(usize::from(number / 2));
-            let interface = Interface {
-                up: number % 2 == 0,
-                addresses: addresses.map(|addr| addr.parse().expect("one")).collect(),
-            };
-            let interfaces = [("eth0".to_owned(), interface)].into();
+            let addresses = addresses.map(|addr| addr.parse().expect("one"));
+            let interfaces = [("eth0".to_owned(), addresses.collect())].into();
             world.connect(gateways.collect(), interfaces);
         }
     }
@@ -233,9 +231,10 @@ fn manifest(kind: Kind, number: u8, bytes: &[u8]) -> Value {
     ]);
     let mut labels = json!({"team": c.one(&[json!("a"), json!("b")])});
     if kind == Kind::Node {
-        labels["topology.kubernetes.io/zone"] = c.one(&[json!("z1"), json!("z2")]);
+        let zone = c.one(&[json!("z1"), json!("z2")]);
+        labels = with(labels, "", json!({"topology.kubernetes.io/zone": zone}));
         if c.of(5) == 4 {
-            labels["node.kubernetes.io/exclude-from-external-load-balancers"] = json!("");
+            labels = with(labels, "", json!({api::keys::EXCLUDE: ""}));
         }
     }
     let name = name(kind, number);

@@ -9,8 +9,7 @@ use bgp_speaker_core::desired::{
     Attributes, ExportChange, ExportId, Instance, InstanceName, PeerName,
 };
 use desired::{
-    BgpChanges, Changes, Desired, Drained, Facts, Forwarding, Inputs, Interface, LeftOut, Progress,
-    Role,
+    BgpChanges, Changes, Desired, Drained, Facts, Forwarding, Inputs, LeftOut, Progress, Role,
 };
 use serde_json::Value;
 use types::{Family, NodeName, ObjectName, Prefix, Vip};
@@ -45,7 +44,7 @@ pub(crate) struct World {
     pub(crate) ready: BTreeSet<Vip>,
     pub(crate) drained: BTreeSet<Drained>,
     pub(crate) gateways: BTreeMap<Family, IpAddr>,
-    pub(crate) interfaces: BTreeMap<String, Interface>,
+    pub(crate) interfaces: BTreeMap<String, BTreeSet<IpAddr>>,
 }
 
 /// The node edge1 in that role.
@@ -178,7 +177,7 @@ impl World {
     pub(crate) fn connect(
         &mut self,
         gateways: BTreeMap<Family, IpAddr>,
-        interfaces: BTreeMap<String, Interface>,
+        interfaces: BTreeMap<String, BTreeSet<IpAddr>>,
     ) {
         self.gateways.clone_from(&gateways);
         self.interfaces.clone_from(&interfaces);
@@ -237,10 +236,10 @@ impl World {
     /// What a node's object shows.
     pub(crate) fn node_config(&self, node: &str) -> Option<&NodeSpec> {
         let key = Key::new(Kind::CiliumBGPNodeConfig, ObjectName::of_cluster(node));
-        match self.objects.get(&key)? {
-            Object::CiliumBGPNodeConfig(config) => Some(&config.spec),
-            _ => None,
-        }
+        let Object::CiliumBGPNodeConfig(config) = self.objects.get(&key)? else {
+            panic!("{key} is of another kind");
+        };
+        Some(&config.spec)
     }
 
     /// What each peer hears.

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use std::time::Duration;
+
 use lb_ipam::{
-    Action, Block, Delta, Families, FamilyPolicy, Inputs, Pool, Range, Request, Selector, Service,
+    Action, Block, Delta, FamilyPolicy, Grant, Inputs, Listener, Pool, Range, Request, Reservation,
+    Service, Sharing, Time, Traffic,
 };
 use types::{Family, ObjectName};
 
@@ -27,14 +30,11 @@ pub(crate) fn read(line: &str, delta: &mut Delta) {
             delta.services.insert(service_name(name), Some(service));
         }
         ["foreign", name, rest @ ..] => {
-            let service = Service::Foreign {
-                current: request(rest).current,
-                marked: rest.contains(&"marked"),
-            };
+            let service = Service::Foreign(request(rest).shown);
             delta.services.insert(service_name(name), Some(service));
         }
         ["unreadable", name, rest @ ..] => {
-            let current = request(rest).current;
+            let current = request(rest).shown.addresses;
             let service = Service::Unreadable { current };
             delta.services.insert(service_name(name), Some(service));
         }
@@ -58,6 +58,22 @@ pub(crate) fn write(action: &Action) -> String {
             };
             format!("{service} {}{message}", satisfaction.reason())
         }
+        Action::SetNotices { service, notices } => {
+            let leaving = notices.leaving.iter();
+            let leaving = leaving.map(|(addr, at)| format!(" {addr} leaves at {}s", at.as_secs()));
+            let foreign = notices.foreign.iter();
+            let foreign = foreign.map(|addr| format!(" {addr} is foreign"));
+            let notices: Vec<String> = leaving.chain(foreign).collect();
+            format!("{service} notices{}", or_none(notices.join(",")))
+        }
+        Action::SetReservations { pool, reservations } => {
+            let waits = reservations.iter().map(|kept| {
+                let (addr, until) = (kept.addr, kept.until.as_secs());
+                format!(" {addr} for {} until {until}s", kept.service)
+            });
+            let waits: Vec<String> = waits.collect();
+            format!("pool {pool} keeps{}", or_none(waits.join(",")))
+        }
         Action::ClearService { service, addresses } => {
             format!("{service} clear {}", list(addresses))
         }
@@ -69,6 +85,14 @@ pub(crate) fn write(action: &Action) -> String {
                 conditions.total, conditions.available, conditions.used
             )
         }
+    }
+}
+
+fn or_none(text: String) -> String {
+    if text.is_empty() {
+        " none".into()
+    } else {
+        text
     }
 }
 
@@ -86,17 +110,23 @@ fn service_name(text: &str) -> ObjectName {
 }
 
 fn pool(words: &[&str]) -> Pool {
-    let mut pool = Pool {
-        created: 0,
-        blocks: Vec::new(),
-        selector: Selector::default(),
-        allow_first_last: true,
-        disabled: false,
-    };
+    let mut pool = Pool::default();
     for word in words {
         match word.split_once('=') {
             Some(("created", seconds)) => pool.created = seconds.parse().unwrap(),
             Some(("select", pairs)) => pool.selector.match_labels = labels(pairs),
+            Some(("priority", number)) => pool.priority = number.parse().unwrap(),
+            Some(("quota", pairs)) => {
+                for (namespace, limit) in pairs.split(',').map(pair) {
+                    let limit = limit.parse().unwrap();
+                    match namespace {
+                        "*" => pool.quotas.others = Some(limit),
+                        name => drop(pool.quotas.by_namespace.insert(name.into(), limit)),
+                    }
+                }
+            }
+            Some(("reserve", time)) => pool.reserve = Some(self::time(time)),
+            Some(("keeps", list)) => pool.reserved.extend(list.split(',').map(reservation)),
             Some(_) => panic!("cannot read {word:?}"),
             None => match *word {
                 "no-first-last" => pool.allow_first_last = false,
@@ -106,6 +136,22 @@ fn pool(words: &[&str]) -> Pool {
         }
     }
     pool
+}
+
+/// `ADDRESS@NAMESPACE/NAME@TIME`.
+fn reservation(text: &str) -> Reservation {
+    let [addr, service, until]: [&str; 3] = text.split('@').collect::<Vec<_>>().try_into().unwrap();
+    Reservation {
+        addr: addr.parse().unwrap(),
+        service: service_name(service),
+        until: time(until),
+    }
+}
+
+/// `60s`.
+pub(crate) fn time(text: &str) -> Time {
+    let seconds = text.strip_suffix('s').expect("seconds");
+    Duration::from_secs(seconds.parse().unwrap())
 }
 
 fn block(text: &str) -> Block {
@@ -121,28 +167,73 @@ fn block(text: &str) -> Block {
 }
 
 fn request(words: &[&str]) -> Request {
-    let mut request = Request {
-        families: Families {
-            order: Vec::new(),
-            policy: FamilyPolicy::SingleStack,
-        },
-        ..Request::default()
-    };
+    let mut request = Request::default();
     for word in words {
         match word.split_once('=') {
+            Some(("created", seconds)) => request.created = seconds.parse().unwrap(),
             Some(("labels", pairs)) => request.labels = labels(pairs),
             Some(("ask", list)) => request.requested = addresses(list),
-            Some(("has", list)) => request.current = addresses(list),
+            Some(("has", list)) => request.shown.addresses = addresses(list),
+            Some(("leaving", list)) => {
+                let leaving = list.split(',').map(|text| {
+                    let (addr, at) = text.split_once('@').expect("ADDRESS@TIME");
+                    (addr.parse().unwrap(), time(at))
+                });
+                request.shown.notices.leaving = leaving.collect();
+            }
+            Some(("foreign", list)) => {
+                request.shown.notices.foreign = addresses(list).into_iter().collect();
+            }
             Some(("families", list)) => {
                 request.families.order = list.split(',').map(family).collect();
             }
             Some(("policy", "prefer")) => request.families.policy = FamilyPolicy::PreferDualStack,
             Some(("policy", "require")) => request.families.policy = FamilyPolicy::RequireDualStack,
-            None if *word == "marked" => {}
+            Some(("share", text)) => request.sharing = Some(Arc::new(sharing(text))),
+            None if *word == "marked" => request.shown.marked = true,
             Some(_) | None => panic!("cannot read {word:?}"),
         }
     }
     request
+}
+
+/// `KEY;80/TCP,53/UDP;grant=bank,mint;local=app:web;permit`, in any order after the ports.
+fn sharing(text: &str) -> Sharing {
+    let mut parts = text.split(';');
+    let key = parts.next().unwrap().into();
+    let listeners = parts.next().unwrap().split(',').map(|text| {
+        let (port, protocol) = text.split_once('/').expect("PORT/PROTOCOL");
+        Listener {
+            port: port.parse().unwrap(),
+            protocol: protocol.parse().unwrap(),
+        }
+    });
+    let listeners = listeners.collect();
+    let mut grant = Grant::These([].into());
+    let mut local = None;
+    let mut permits_others = false;
+    for part in parts {
+        match part.split_once('=') {
+            Some(("grant", "*")) => grant = Grant::All,
+            Some(("grant", list)) => grant = Grant::These(list.split(',').map(Arc::from).collect()),
+            Some(("local", "")) => local = Some(BTreeMap::new()),
+            Some(("local", pairs)) => local = Some(labels(pairs)),
+            None if part == "permit" => permits_others = true,
+            Some(_) | None => panic!("cannot read {part:?}"),
+        }
+    }
+    Sharing {
+        key,
+        grant,
+        listeners,
+        traffic: match local {
+            None => Traffic::Cluster,
+            Some(pods) => Traffic::Local {
+                pods,
+                permits_others,
+            },
+        },
+    }
 }
 
 fn family(text: &str) -> Family {
@@ -159,9 +250,11 @@ fn addresses(text: &str) -> Vec<IpAddr> {
 
 fn labels(text: &str) -> BTreeMap<Arc<str>, Arc<str>> {
     text.split(',')
-        .map(|pair| {
-            let (key, value) = pair.split_once(':').expect("KEY:VALUE");
-            (key.into(), value.into())
-        })
+        .map(pair)
+        .map(|(key, value)| (key.into(), value.into()))
         .collect()
+}
+
+fn pair(text: &str) -> (&str, &str) {
+    text.split_once(':').expect("KEY:VALUE")
 }
