@@ -19,8 +19,19 @@
 //! its slot is in change. `quarantine` is for how long a backend that fails its checks keeps its
 //! established flows. Durations are a number and `ms`, `s`, `m` or `h`.
 //!
+//! On a CiliumLoadBalancerIPPool:
+//!
+//! | annotation | value | default |
+//! |---|---|---|
+//! | `sluicegate.io/pool-priority` | a number: the highest of the pools that would serve does | 0 |
+//! | `sluicegate.io/namespace-quota` | how many addresses a namespace may have: `team-a=10,*=5` | no limit |
+//! | `sluicegate.io/reserve` | a duration from `1s` to a year: how long an address waits for its Service when that is deleted | not at all |
+//!
 //! On an EndpointSlice, `service.cilium.io/weight` is the weight of each of its endpoints: 0 to 65535, 100 by
 //! default. Endpoints of weight zero keep their flows and get no new ones.
+
+mod pool;
+mod sharing;
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -30,6 +41,10 @@ use std::time::Duration;
 
 use crate::fault::{At, Faults};
 use crate::{Unenforced, keys, read};
+
+pub use pool::{NAMESPACE_QUOTA, POOL_PRIORITY, PoolSettings, RESERVE};
+pub(crate) use sharing::sharing;
+pub use sharing::{Sharing, SharingNamespaces};
 
 /// The table sizes that Cilium accepts, as they are written.
 pub const MAGLEV_TABLE_SIZES: [(&str, u32); 10] = [
@@ -167,7 +182,7 @@ enum ProbeKind {
 
 /// Whether an annotation is somebody else's, or one of those above.
 pub(crate) fn is_known(key: &str) -> bool {
-    !key.starts_with(PREFIX) || KNOWN.contains(&key)
+    !key.starts_with(PREFIX) || KNOWN.contains(&key) || pool::KNOWN.contains(&key)
 }
 
 /// The weight that a slice's annotations give to its endpoints.
@@ -203,8 +218,8 @@ pub(crate) fn unenforced(all: &BTreeMap<String, String>) -> Vec<Unenforced> {
         key.starts_with(new) || key.starts_with(old)
     };
     let remark = |key: &String| {
-        let note = if sharing(key) {
-            "an address is given to one Service only"
+        let note = if sharing(key) && !sharing::is_known(key) {
+            "it changes nothing about which Services share addresses"
         } else if key.starts_with(keys::CILIUM_SERVICE_PREFIX) {
             "it changes nothing"
         } else {

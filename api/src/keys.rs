@@ -18,6 +18,18 @@ pub const LB_IPAM_IPS: [&str; 2] = ["lbipam.cilium.io/ips", "io.cilium/lb-ipam-i
 /// How annotations begin that say which Services share addresses; the newer spelling first.
 pub const LB_IPAM_SHARING_PREFIXES: [&str; 2] =
     ["lbipam.cilium.io/sharing-", "io.cilium/lb-ipam-sharing-"];
+/// Services with the same value may share addresses; the newer spelling first.
+pub const LB_IPAM_SHARING_KEY: [&str; 2] = [
+    "lbipam.cilium.io/sharing-key",
+    "io.cilium/lb-ipam-sharing-key",
+];
+/// The other namespaces that a Service shares addresses with; the newer spelling first.
+pub const LB_IPAM_SHARING_CROSS_NAMESPACE: [&str; 2] = [
+    "lbipam.cilium.io/sharing-cross-namespace",
+    "io.cilium/lb-ipam-sharing-cross-namespace",
+];
+/// Whether a Service shares addresses with Services of other pods where the traffic policy is Local.
+pub const LB_IPAM_SHARING_DIFFERENT_PODS: &str = "lbipam.cilium.io/sharing-permit-different-pods";
 /// How annotations begin that say how Cilium is to balance a Service.
 pub const CILIUM_SERVICE_PREFIX: &str = "service.cilium.io/";
 
@@ -25,3 +37,5 @@ pub const CILIUM_SERVICE_PREFIX: &str = "service.cilium.io/";
 pub const CLASS_BGP: &str = "io.cilium/bgp-control-plane";
 /// The load balancer class for addresses that ARP and NDP announce.
 pub const CLASS_L2: &str = "io.cilium/l2-announcer";
+/// The load balancer class for addresses of the nodes themselves.
+pub const CLASS_NODE: &str = "io.cilium/node";

@@ -10,6 +10,7 @@ pub mod crd;
 mod delta;
 mod endpoint_slice;
 mod fault;
+pub mod ipam;
 pub mod keys;
 mod kind;
 mod meta;

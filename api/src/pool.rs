@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use serde::Deserialize;
 use types::{Family, Prefix};
 
+use crate::annotations::PoolSettings;
 use crate::fault::{At, Faults};
 use crate::object::{Document, Raw, RawStatus};
 use crate::read;
@@ -24,6 +25,8 @@ pub struct LoadBalancerIPPool {
     pub allow_first_last_ips: bool,
     /// Whether no more addresses are given.
     pub disabled: bool,
+    /// What Sluicegate's own annotations say.
+    pub settings: PoolSettings,
     /// What its status says so far.
     pub conditions: Vec<Condition>,
 }
@@ -107,8 +110,10 @@ impl TryFrom<Document<RawPoolSpec, RawStatus>> for LoadBalancerIPPool {
         let allow_first_last_ips = spec.allow_first_last_ips.and_then(|text| {
             read::one_of(&text, &YES_NO, &at.field("allowFirstLastIPs"), &mut faults)
         });
+        let settings = PoolSettings::read(&meta.annotations, &mut faults);
         faults.finish(Some(Self {
             meta,
+            settings,
             blocks,
             service_selector,
             allow_first_last_ips: allow_first_last_ips.unwrap_or(true),

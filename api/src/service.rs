@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use types::{Family, ObjectName, Prefix, Protocol};
 
-use crate::annotations::ServiceSettings;
+use crate::annotations::{ServiceSettings, Sharing};
 use crate::{Condition, Metadata, Unenforced, keys};
 
 /// A virtual service.
@@ -30,6 +30,8 @@ pub struct Service {
     pub external_ips: Vec<IpAddr>,
     /// The addresses it asks for: of the annotation, then `spec.loadBalancerIP`.
     pub requested: Vec<IpAddr>,
+    /// On what terms it shares addresses with other Services, if it does.
+    pub sharing: Option<Sharing>,
     /// Who is to serve it; none means the cluster's default.
     pub load_balancer_class: Option<String>,
     /// The families wanted, first one first.

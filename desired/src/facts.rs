@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use types::{NodeName, RouterId};
 
-use crate::{Forwarding, Role, RouterIdPool};
+use crate::{Forwarding, IpamOptions, Role, RouterIdPool};
 
 /// What is known of this node without any object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct Facts {
     /// Whether addresses of Services without endpoints stay announced where another program
     /// forwards. A Service's own annotation wins.
     pub announce_empty: bool,
+    /// Which Services' addresses are given.
+    pub ipam: IpamOptions,
 }
 
 impl Facts {
@@ -47,6 +49,7 @@ impl Facts {
             secrets_namespace: Self::SECRETS_NAMESPACE.into(),
             status_reports: true,
             announce_empty: true,
+            ipam: IpamOptions::default(),
         }
     }
 }

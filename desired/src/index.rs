@@ -77,6 +77,7 @@ impl Desired {
             if inputs != self.ipam {
                 self.ipam = inputs;
                 changes.ipam.inputs = Some(inputs);
+                changes.ipam.grace = Some(self.facts.ipam.grace);
             }
         }
         self.settle(changes)
@@ -245,13 +246,16 @@ impl Desired {
     }
 
     fn tell_ipam(&self, key: &Key, delta: &mut lb_ipam::Delta) {
+        if !self.facts.ipam.enabled {
+            return;
+        }
         let name = key.name.clone();
         if key.kind == Kind::Service {
             let unreadable = || lb_ipam::Service::Unreadable {
                 current: Vec::new(),
             };
             let service = match self.objects.services.get(&name) {
-                Some(service) => Some(ipam::service(service)),
+                Some(service) => Some(ipam::service(service, &self.facts.ipam)),
                 None => self.objects.is_unknown(key).then(unreadable),
             };
             delta.services.insert(name, service);

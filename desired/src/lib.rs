@@ -40,6 +40,7 @@ pub use changes::{BgpChanges, Changes, Progress};
 pub use facts::Facts;
 pub use index::Desired;
 pub use instances::{LeftOut, Reason};
+pub use ipam::{DefaultIpam, IpamOptions};
 pub use lb_ipam::Inputs;
 pub use node_configs::{BadRouterIdPool, RouterIdPool};
 pub use role::{Forwarding, Role};

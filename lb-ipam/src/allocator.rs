@@ -99,16 +99,11 @@ impl Allocator {
         }
     }
 
-    /// With another time for which a service keeps an address that no pool has for it any more.
-    #[must_use]
-    pub fn with_grace(self, grace: Duration) -> Self {
-        Self { grace, ..self }
-    }
-
     /// Takes in what changed, which may be nothing but the time, and returns what is to be written:
     /// services by age, namespace and name, then pools by name.
     pub fn on_change(&mut self, now: Time, delta: Delta) -> Vec<Action> {
         self.on_time(now);
+        self.grace = delta.grace.unwrap_or(self.grace);
         for (name, pool) in delta.pools {
             self.set_pool(now, &name, pool);
         }

@@ -16,6 +16,16 @@ use crate::span::Span;
 /// so no other clock will do.
 pub type Time = Duration;
 
+/// That much later, or up to a second more: a status has whole seconds.
+pub(crate) fn after(now: Time, pause: Duration) -> Time {
+    if pause.is_zero() {
+        return now;
+    }
+    let at = now.saturating_add(pause);
+    let rest = u64::from(at.subsec_nanos() > 0);
+    Duration::from_secs(at.as_secs().saturating_add(rest))
+}
+
 /// A pool of addresses. Its name is its key in a [`Delta`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pool {
@@ -120,6 +130,9 @@ pub struct Delta {
     pub services: BTreeMap<ObjectName, Option<Service>>,
     /// How much is known from now on; `None` if that has not changed.
     pub inputs: Option<Inputs>,
+    /// For how long a service keeps an address that no pool has for it any more; `None` if that has not
+    /// changed.
+    pub grace: Option<Duration>,
 }
 
 impl Default for Pool {

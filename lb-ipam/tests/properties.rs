@@ -191,6 +191,7 @@ impl World {
             pools: pools.collect(),
             services: services.collect(),
             inputs: Some(Inputs::Complete),
+            ..Delta::default()
         };
         if self.pools.is_empty() {
             assert_eq!(allocator().on_change(self.now, everything), []);
@@ -526,7 +527,7 @@ impl Change {
         Delta {
             pools: pools.collect(),
             services: services.collect(),
-            inputs: None,
+            ..Delta::default()
         }
     }
 }
@@ -747,5 +748,11 @@ fn change() -> impl Strategy<Value = Change> {
 }
 
 fn allocator() -> Allocator {
-    Allocator::new(&Family::BOTH).with_grace(GRACE)
+    let mut allocator = Allocator::new(&Family::BOTH);
+    let options = Delta {
+        grace: Some(GRACE),
+        ..Delta::default()
+    };
+    assert_eq!(allocator.on_change(Time::ZERO, options), []);
+    allocator
 }

@@ -42,9 +42,12 @@ fn replay(transcript: &str) -> String {
         _ => &Family::BOTH,
     };
     let grace = options.strip_prefix("# grace ").map(support::time);
-    let mut allocator = Allocator::new(enabled).with_grace(grace.unwrap_or_default());
+    let mut allocator = Allocator::new(enabled);
     let mut now = Time::ZERO;
-    let mut delta = Delta::default();
+    let mut delta = Delta {
+        grace: Some(grace.unwrap_or_default()),
+        ..Delta::default()
+    };
     let mut seen = String::new();
     let mut pending = false;
     for line in transcript.lines().chain([""]) {

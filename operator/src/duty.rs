@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use api::{Key, Kind, Object, Statement};
-use lb_ipam::{Action, Allocator, Delta, PoolConditions, Satisfaction};
+use lb_ipam::{Action, Allocator, Delta, PoolConditions, Satisfaction, Time};
 use store::WriteError;
 use types::{Family, ObjectName};
 
@@ -42,14 +42,18 @@ pub struct Report {
 #[derive(Debug)]
 pub(crate) struct Duty {
     pub(crate) allocator: Allocator,
+    /// When the duty's own time began.
+    epoch: Time,
     pub(crate) outbox: Outbox,
 }
 
 impl Duty {
-    /// At most `most` writes are under way at a time.
-    pub(crate) fn new(enabled: &[Family], most: usize) -> Self {
+    /// At most `most` writes are under way at a time. Its own time, which begins at zero, is at `epoch`
+    /// then.
+    pub(crate) fn new(enabled: &[Family], most: usize, epoch: Time) -> Self {
         Self {
             allocator: Allocator::new(enabled),
+            epoch,
             outbox: Outbox::new(most),
         }
     }
@@ -59,8 +63,40 @@ impl Duty {
             let seen = object.as_ref().and_then(Seen::of);
             self.outbox.on_event(now, Event::Shown(key, seen));
         }
+        self.allocate(now, input.ipam);
+        for (key, conditions) in input.statements {
+            let event = Event::Wished {
+                author: Author::Desired,
+                key,
+                wish: Wish::about(conditions),
+                once: false,
+            };
+            self.outbox.on_event(now, event);
+        }
+    }
+
+    /// [`Duty::next_deadline`] has passed.
+    pub(crate) fn on_deadline(&mut self, now: Duration) {
+        self.outbox.on_event(now, Event::DeadlineReached);
+        let due = self.allocator.next_deadline();
+        if due.is_some_and(|due| due <= self.epoch + now) {
+            self.allocate(now, Delta::default());
+        }
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Duration> {
+        let allocator = self.allocator.next_deadline();
+        let allocator = allocator.map(|due| due.saturating_sub(self.epoch));
+        self.outbox
+            .next_deadline()
+            .into_iter()
+            .chain(allocator)
+            .min()
+    }
+
+    fn allocate(&mut self, now: Duration, delta: Delta) {
         let was_dormant = self.allocator.is_dormant();
-        for action in self.allocator.on_change(input.ipam) {
+        for action in self.allocator.on_change(self.epoch + now, delta) {
             let once = matches!(action, Action::ClearService { .. });
             let (key, wish) = of_action(action);
             let event = Event::Wished {
@@ -74,15 +110,6 @@ impl Duty {
         if self.allocator.is_dormant() && !was_dormant {
             // Another program may be in charge of services from now on.
             let event = Event::Released(Author::Allocator, Kind::Service);
-            self.outbox.on_event(now, event);
-        }
-        for (key, conditions) in input.statements {
-            let event = Event::Wished {
-                author: Author::Desired,
-                key,
-                wish: Wish::about(conditions),
-                once: false,
-            };
             self.outbox.on_event(now, event);
         }
     }

@@ -1,7 +1,7 @@
 //! Carries out what the duty decides: writes statuses, keeps time, logs.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use api::StatusPatch;
 use lb_ipam::export;
@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 use types::Family;
 
 use crate::duty::{Duty, Input, Report};
-use crate::outbox::{Event, Ticket, Write};
+use crate::outbox::{Ticket, Write};
 use crate::summary::Summary;
 
 /// Writes under way at a time: enough for a source to make few commits of many.
@@ -61,7 +61,10 @@ impl Operator {
         inputs: Receiver<Input>,
         statuses: impl Statuses + 'static,
     ) -> OperatorHandle {
-        let duty = Arc::new(Mutex::new(Duty::new(enabled, most)));
+        // From here on by a clock that nobody sets.
+        let epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+        let duty = Duty::new(enabled, most, epoch.unwrap_or_default());
+        let duty = Arc::new(Mutex::new(duty));
         let shell = Shell {
             duty: Arc::clone(&duty),
             statuses: Arc::new(statuses),
@@ -113,7 +116,7 @@ impl<S: Statuses + 'static> Shell<S> {
     async fn run(mut self, mut inputs: Receiver<Input>) {
         let mut is_open = true;
         while is_open || !self.writes.is_empty() {
-            let deadline = lock(&self.duty).outbox.next_deadline();
+            let deadline = lock(&self.duty).next_deadline();
             let deadline = deadline.map(|deadline| self.start + deadline);
             tokio::select! {
                 Some(ended) = self.writes.join_next() => match ended {
@@ -126,7 +129,7 @@ impl<S: Statuses + 'static> Shell<S> {
                 },
                 () = passed(deadline), if is_open => {
                     let now = self.now();
-                    lock(&self.duty).outbox.on_event(now, Event::DeadlineReached);
+                    lock(&self.duty).on_deadline(now);
                 }
                 input = inputs.recv(), if is_open => match input {
                     Some(input) => {

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use api::Timestamp;
 use api::condition::{pool, service};
+use api::ipam;
 use api::{Ingress, Key, Kind, Statement, StatusPatch, Truth};
-use lb_ipam::{Action, PoolConditions, Satisfaction};
+use lb_ipam::{Action, Notices, PoolConditions, Reservation, Satisfaction, Time};
 
 use crate::seen::Seen;
 
@@ -96,10 +98,15 @@ pub(crate) fn of_action(action: Action) -> (Key, Wish) {
             let wish = Wish::about(conditions.into());
             (Key::new(Kind::Service, service), wish)
         }
+        Action::SetNotices { service, notices } => {
+            let wish = Wish::about(notice_statements(&notices));
+            (Key::new(Kind::Service, service), wish)
+        }
         Action::ClearService { service, addresses } => {
+            let kinds = [service::IPAM_SATISFIED, ipam::LEAVING, ipam::FOREIGN];
             let wish = Wish {
                 ingress: Some(IngressWish::Without(addresses.into_iter().collect())),
-                conditions: [(service::IPAM_SATISFIED.to_owned(), None)].into(),
+                conditions: kinds.map(|kind| (kind.to_owned(), None)).into(),
             };
             (Key::new(Kind::Service, service), wish)
         }
@@ -107,7 +114,48 @@ pub(crate) fn of_action(action: Action) -> (Key, Wish) {
             let key = Key::new(Kind::CiliumLoadBalancerIPPool, pool);
             (key, Wish::about(pool_statements(&conditions)))
         }
+        Action::SetReservations { pool, reservations } => {
+            let key = Key::new(Kind::CiliumLoadBalancerIPPool, pool);
+            let said = reservations_statement(&reservations);
+            (
+                key,
+                Wish::about([(ipam::RESERVATIONS.to_owned(), said)].into()),
+            )
+        }
     }
+}
+
+fn notice_statements(notices: &Notices) -> BTreeMap<String, Option<Statement>> {
+    let leaving = notices.leaving.iter();
+    let leaving = leaving.map(|(addr, until)| (*addr, timestamp(*until)));
+    let leaving: BTreeMap<IpAddr, Timestamp> = leaving.collect();
+    let leaves = (!leaving.is_empty())
+        .then(|| Statement::new(Truth::True, ipam::REASON_LEAVING, ipam::leaving(&leaving)));
+    let foreign = (!notices.foreign.is_empty()).then(|| {
+        let message = ipam::foreign(&notices.foreign);
+        Statement::new(Truth::True, ipam::REASON_FOREIGN, message)
+    });
+    [(ipam::LEAVING, leaves), (ipam::FOREIGN, foreign)]
+        .map(|(kind, statement)| (kind.to_owned(), statement))
+        .into()
+}
+
+fn reservations_statement(reservations: &[Reservation]) -> Option<Statement> {
+    let kept = reservations.iter().map(|kept| {
+        let (addr, service) = (kept.addr, kept.service.clone());
+        (addr, service, timestamp(kept.until))
+    });
+    let kept: Vec<_> = kept.collect();
+    (!kept.is_empty()).then(|| {
+        let message = ipam::reservations(&kept);
+        Statement::new(Truth::True, ipam::REASON_RESERVATIONS, message)
+    })
+}
+
+/// Times past what a timestamp holds are for ever.
+fn timestamp(time: Time) -> Timestamp {
+    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX)
 }
 
 fn satisfaction_statement(satisfaction: Satisfaction) -> Statement {
@@ -149,4 +197,73 @@ fn shown_addresses(seen: &Seen) -> impl Iterator<Item = IpAddr> {
         Ingress::Ip(addr) => Some(*addr),
         Ingress::Hostname(_) => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_is_to_outlive_an_operator_is_read_as_it_was_written() {
+        let addr: IpAddr = "10.0.0.1".parse().unwrap();
+        let web = types::ObjectName::new("shop", "web");
+        let until = Duration::from_secs(1_800_000_000);
+        let notices = Notices {
+            leaving: [(addr, until)].into(),
+            foreign: [addr].into(),
+        };
+        let kept = Reservation {
+            addr,
+            service: web.clone(),
+            until,
+        };
+
+        let (_, wish) = of_action(Action::SetNotices {
+            service: web.clone(),
+            notices: notices.clone(),
+        });
+        let (_, of_pool) = of_action(Action::SetReservations {
+            pool: types::ObjectName::of_cluster("blue"),
+            reservations: vec![kept],
+        });
+
+        let shown = conditions(&wish);
+        let at = timestamp(until);
+        assert_eq!(ipam::read_leaving(&shown), [(addr, at)].into());
+        assert_eq!(ipam::read_foreign(&shown), notices.foreign);
+        assert_eq!(
+            ipam::read_reservations(&conditions(&of_pool)),
+            [(addr, web, at)]
+        );
+        assert_eq!(at.as_second(), 1_800_000_000);
+    }
+
+    #[test]
+    fn nothing_to_say_is_no_condition() {
+        let (_, wish) = of_action(Action::SetNotices {
+            service: types::ObjectName::new("shop", "web"),
+            notices: Notices::default(),
+        });
+
+        assert!(wish.conditions.values().all(Option::is_none));
+        assert_eq!(wish.conditions.len(), 2);
+    }
+
+    fn conditions(wish: &Wish) -> Vec<api::Condition> {
+        let said = wish.conditions.iter();
+        said.filter_map(|(kind, statement)| {
+            let statement = statement.as_ref()?;
+            Some(api::Condition {
+                kind: kind.clone(),
+                status: statement.status,
+                reason: statement.reason.clone(),
+                message: statement.message.clone(),
+                observed_generation: None,
+                last_transition_time: None,
+            })
+        })
+        .collect()
+    }
 }

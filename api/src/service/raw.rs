@@ -108,6 +108,7 @@ impl TryFrom<Document<RawServiceSpec, RawServiceStatus>> for Service {
         let mut unenforced = annotations::unenforced(&meta.annotations);
         let settings = ServiceSettings::read(&meta.annotations, &mut faults);
         let requested = annotations::requested(&meta.annotations, &mut faults);
+        let sharing = annotations::sharing(&meta.annotations);
         let needs_ports = spec.cluster_ip.as_deref() != Some("None")
             && spec.kind.as_deref() != Some("ExternalName");
         let ports = ports::check(
@@ -126,6 +127,7 @@ impl TryFrom<Document<RawServiceSpec, RawServiceStatus>> for Service {
         let service = Self {
             meta,
             settings,
+            sharing,
             ports,
             ingress: ingress(status.load_balancer, reader.faults),
             conditions: status.conditions.unwrap_or_default(),
@@ -155,6 +157,7 @@ impl Reader<'_> {
             cluster_ips: self.addresses("clusterIPs", cluster_ips),
             external_ips: self.addresses("externalIPs", spec.external_ips),
             requested: self.requested(requested, spec.load_balancer_ip.as_deref()),
+            sharing: None,
             load_balancer_class: spec.load_balancer_class.filter(|class| !class.is_empty()),
             ip_families: self.families(spec.ip_families),
             ip_family_policy: self.family_policy(spec.ip_family_policy.as_deref()),

@@ -20,6 +20,7 @@ mod bgp_faults;
 mod faults;
 mod meaning;
 mod node_configs;
+mod pools;
 mod properties;
 mod selectors;
 mod service_faults;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api::annotations::{HealthCheck, Probe, WhenEmpty};
+use api::annotations::{HealthCheck, Probe, Sharing, SharingNamespaces, WhenEmpty};
 use api::{Ingress, Object, TargetPort, Truth};
 use serde_json::{Value, json};
 
@@ -84,7 +84,7 @@ fn addresses_are_asked_for_by_annotation_and_by_field() {
 fn annotations_that_only_cilium_acts_upon_are_named() {
     let mut value = service(json!({}));
     value["metadata"]["annotations"] = json!({
-        "lbipam.cilium.io/sharing-key": "a", "service.cilium.io/forwarding-mode": "dsr", "example.org/x": "y",
+        "lbipam.cilium.io/sharing-kee": "a", "service.cilium.io/forwarding-mode": "dsr", "example.org/x": "y",
     });
 
     let service = read_as!(Service, value);
@@ -93,7 +93,7 @@ fn annotations_that_only_cilium_acts_upon_are_named() {
     assert_eq!(
         named,
         [
-            "metadata.annotations[\"lbipam.cilium.io/sharing-key\"]: an address is given to one Service only",
+            "metadata.annotations[\"lbipam.cilium.io/sharing-kee\"]: it changes nothing about which Services share addresses",
             "metadata.annotations[\"service.cilium.io/forwarding-mode\"]: it changes nothing",
         ]
     );
@@ -173,4 +173,50 @@ fn a_service_of_a_cluster_is_read_with_nulls_and_statuses_of_others() {
         ["192.0.2.1"]
     );
     assert_eq!(service.conditions[0].status, Truth::Unknown);
+}
+
+#[test]
+fn either_spelling_says_on_what_terms_addresses_are_shared() {
+    let sharing = |annotations: Value| {
+        let mut value = service(json!({}));
+        value["metadata"]["annotations"] = annotations;
+        read_as!(Service, value).sharing.clone()
+    };
+    let these = |namespaces: &[&str]| {
+        SharingNamespaces::These(namespaces.iter().map(|name| (*name).to_owned()).collect())
+    };
+
+    assert_eq!(sharing(json!({"lbipam.cilium.io/sharing-key": " "})), None);
+    assert_eq!(
+        sharing(json!({"lbipam.cilium.io/sharing-cross-namespace": "*"})),
+        None
+    );
+    assert_eq!(
+        sharing(json!({
+            "lbipam.cilium.io/sharing-key": "a", "io.cilium/lb-ipam-sharing-key": "b",
+            "lbipam.cilium.io/sharing-cross-namespace": "shop, bank,",
+            "lbipam.cilium.io/sharing-permit-different-pods": "true",
+        })),
+        Some(Sharing {
+            key: "a".into(),
+            namespaces: these(&["bank", "shop"]),
+            permits_different_pods: true,
+        })
+    );
+    assert_eq!(
+        sharing(json!({
+            "io.cilium/lb-ipam-sharing-key": "b",
+            "io.cilium/lb-ipam-sharing-cross-namespace": "bank,*",
+            "lbipam.cilium.io/sharing-permit-different-pods": "yes",
+        })),
+        Some(Sharing {
+            key: "b".into(),
+            namespaces: SharingNamespaces::All,
+            permits_different_pods: false,
+        })
+    );
+    assert_eq!(
+        sharing(json!({"io.cilium/lb-ipam-sharing-key": "b"})).map(|sharing| sharing.namespaces),
+        Some(these(&[]))
+    );
 }

@@ -40,7 +40,7 @@ impl<'p> Reach<'p> {
     pub(super) fn new<'e>(
         place: Option<&'p Place>,
         policy: TrafficPolicy,
-        endpoints: impl Iterator<Item = &'e Endpoint> + Clone,
+        endpoints: &(impl Iterator<Item = &'e Endpoint> + Clone),
     ) -> Self {
         let Some(place) = place else {
             return Self::Everywhere;

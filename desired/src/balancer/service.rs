@@ -149,7 +149,7 @@ impl Pool<'_> {
             }
         }
         let endpoints = members.iter().flat_map(|slice| &slice.endpoints);
-        let reach = Reach::new(self.place, self.policy, endpoints);
+        let reach = Reach::new(self.place, self.policy, &endpoints);
         for slice in &members {
             for endpoint in &slice.endpoints {
                 let share = reach.share(endpoint);

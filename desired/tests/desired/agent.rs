@@ -5,7 +5,7 @@ use desired::{Forwarding, Role};
 use serde_json::{Value, json};
 use types::ObjectName;
 
-use crate::manifests::{cilium, node, peer, peer_config};
+use crate::manifests::{cilium, node, peer, peer_config, with};
 use crate::world::{World, facts};
 
 const KIND: Kind = Kind::CiliumBGPNodeConfig;
@@ -129,10 +129,8 @@ fn agent() -> World {
 }
 
 fn config(name: &str, more: Value) -> Value {
-    let mut instance = json!({"name": "main", "localASN": 65001, "peers": [peer("tor", "tor")]});
-    if let (Some(fields), Some(more)) = (instance.as_object_mut(), more.as_object()) {
-        fields.extend(more.clone());
-    }
+    let instance = json!({"name": "main", "localASN": 65001, "peers": [peer("tor", "tor")]});
+    let instance = with(instance, "", more);
     cilium(
         "CiliumBGPNodeConfig",
         name,

@@ -7,7 +7,9 @@ use desired::{Facts, Forwarding, Role};
 use serde_json::{Value, json};
 use types::{Family, ObjectName};
 
-use crate::manifests::{advertisement, cilium, cluster, node, peer, peer_config, service, slice};
+use crate::manifests::{
+    advertisement, cilium, cluster, node, peer, peer_config, service, slice, with,
+};
 use crate::world::{World, facts};
 
 const NOTHING: [&str; 0] = [];
@@ -121,13 +123,7 @@ fn each_kind_of_address_has_its_own_rules() {
     let mut world = announcing(spec.clone());
     let all = json!({"service": {"addresses": ["LoadBalancerIP", "ClusterIP", "ExternalIP"]}});
     world.put(advertisement("ad", "tor", all));
-    let with = |more: &Value| {
-        let mut spec = spec.clone();
-        if let (Some(spec), Some(more)) = (spec.as_object_mut(), more.as_object()) {
-            spec.extend(more.clone());
-        }
-        service(spec, &["192.0.2.1"])
-    };
+    let like = |more: Value| service(with(spec.clone(), "", more), &["192.0.2.1"]);
 
     // No endpoint is here, so the cluster address is not announced.
     assert_eq!(
@@ -144,25 +140,23 @@ fn each_kind_of_address_has_its_own_rules() {
         ["10.96.0.1/32", "192.0.2.1/32", "198.51.100.1/32"]
     );
     // The class says who announces what was given, and nothing of the other addresses.
-    world.put(with(
-        &json!({"loadBalancerClass": "io.cilium/l2-announcer"}),
-    ));
+    world.put(like(json!({"loadBalancerClass": "io.cilium/l2-announcer"})));
     assert_eq!(
         world.routes("tor", Family::V4),
         ["10.96.0.1/32", "198.51.100.1/32"]
     );
-    world.put(with(
-        &json!({"loadBalancerClass": "io.cilium/bgp-control-plane"}),
+    world.put(like(
+        json!({"loadBalancerClass": "io.cilium/bgp-control-plane"}),
     ));
     assert_eq!(world.routes("tor", Family::V4).len(), 3);
     // An address that is left from another type is nobody's.
-    world.put(with(&json!({"type": "ClusterIP"})));
+    world.put(like(json!({"type": "ClusterIP"})));
     assert_eq!(
         world.routes("tor", Family::V4),
         ["10.96.0.1/32", "198.51.100.1/32"]
     );
-    world.put(with(
-        &json!({"type": "ExternalName", "externalName": "example.org"}),
+    world.put(like(
+        json!({"type": "ExternalName", "externalName": "example.org"}),
     ));
     assert_eq!(world.routes("tor", Family::V4), NOTHING);
 }
@@ -338,12 +332,11 @@ fn pods(name: &str) -> Value {
     labelled(cilium("CiliumBGPAdvertisement", name, spec))
 }
 
-fn labelled(mut advertisement: Value) -> Value {
-    advertisement["metadata"]["labels"] = json!({"to": "tor"});
-    advertisement
+fn labelled(advertisement: Value) -> Value {
+    with(advertisement, "/metadata", json!({"labels": {"to": "tor"}}))
 }
 
-fn with_pods(mut node: Value) -> Value {
-    node["spec"] = json!({"podCIDRs": ["10.8.1.0/24", "fd08:1::/64"]});
-    node
+fn with_pods(node: Value) -> Value {
+    let cidrs = json!({"podCIDRs": ["10.8.1.0/24", "fd08:1::/64"]});
+    with(node, "", json!({"spec": cidrs}))
 }

@@ -5,6 +5,7 @@ mod announcing;
 mod balancer;
 mod bgp;
 mod conditions;
+mod ipam;
 mod manifests;
 mod network;
 mod operator;

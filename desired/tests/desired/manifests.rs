@@ -86,9 +86,15 @@ pub(crate) fn node(name: &str, labels: Value, addresses: &[&str]) -> Value {
 }
 
 /// The same, created at that time.
-pub(crate) fn dated(mut value: Value, time: &str) -> Value {
-    if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.insert("creationTimestamp".to_owned(), json!(time));
+pub(crate) fn dated(value: Value, time: &str) -> Value {
+    with(value, "/metadata", json!({"creationTimestamp": time}))
+}
+
+/// The same, with these fields in the map at a JSON pointer.
+pub(crate) fn with(mut value: Value, at: &str, fields: Value) -> Value {
+    let map = value.pointer_mut(at).and_then(Value::as_object_mut);
+    if let (Some(map), Value::Object(fields)) = (map, fields) {
+        map.extend(fields);
     }
     value
 }

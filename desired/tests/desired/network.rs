@@ -7,7 +7,7 @@ use bgp_speaker_core::desired::Peer;
 use serde_json::{Value, json};
 use types::Family;
 
-use crate::manifests::{cilium, cluster, node, peer_config};
+use crate::manifests::{cilium, cluster, node, peer_config, with};
 use crate::world::World;
 
 #[test]
@@ -132,10 +132,8 @@ fn an_override_gives_a_node_on_its_own_its_number_and_identifier() {
 
 /// A node on its own with one peer `tor` like that, and that in its CiliumBGPPeerConfig.
 fn with_peer(more: Value, config: Value) -> World {
-    let mut peer = json!({"name": "tor", "peerConfigRef": {"name": "tor"}});
-    if let (Some(peer), Some(more)) = (peer.as_object_mut(), more.as_object()) {
-        peer.extend(more.clone());
-    }
+    let peer = json!({"name": "tor", "peerConfigRef": {"name": "tor"}});
+    let peer = with(peer, "", more);
     let mut world = World::with([
         cluster("c", json!(null), json!([peer])),
         peer_config("tor", config),

@@ -7,7 +7,7 @@ use desired::{Changes, Facts, Forwarding, Role};
 use serde_json::{Value, json};
 use types::{NodeName, ObjectName};
 
-use crate::manifests::{cilium, cluster, dated, node, peer, peer_config, service};
+use crate::manifests::{cilium, cluster, dated, node, peer, peer_config, service, with};
 use crate::world::{World, facts, object};
 
 const CLUSTER: Kind = Kind::CiliumBGPClusterConfig;
@@ -421,15 +421,12 @@ fn operator() -> World {
 
 /// A CiliumBGPNodeConfig as an operator wrote it once.
 fn written(name: &str, owner: &str) -> Value {
-    let mut value = cilium(
-        "CiliumBGPNodeConfig",
-        name,
-        json!({"bgpInstances": [{"name": "main", "localASN": 65001, "peers": []}]}),
-    );
-    value["metadata"]["ownerReferences"] = json!([{
+    let spec = json!({"bgpInstances": [{"name": "main", "localASN": 65001, "peers": []}]});
+    let references = json!([{
         "apiVersion": "cilium.io/v2", "kind": "CiliumBGPClusterConfig", "name": owner, "controller": true,
     }]);
-    value
+    let value = cilium("CiliumBGPNodeConfig", name, spec);
+    with(value, "/metadata", json!({"ownerReferences": references}))
 }
 
 fn gateway(name: &str) -> Value {

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use types::{Family, ObjectName, Protocol, Vip};
 
+use crate::manifests::with;
 use crate::world::{World, facts};
 
 /// One thing that happens.
@@ -230,9 +231,10 @@ fn manifest(kind: Kind, number: u8, bytes: &[u8]) -> Value {
     ]);
     let mut labels = json!({"team": c.one(&[json!("a"), json!("b")])});
     if kind == Kind::Node {
-        labels["topology.kubernetes.io/zone"] = c.one(&[json!("z1"), json!("z2")]);
+        let zone = c.one(&[json!("z1"), json!("z2")]);
+        labels = with(labels, "", json!({"topology.kubernetes.io/zone": zone}));
         if c.of(5) == 4 {
-            labels["node.kubernetes.io/exclude-from-external-load-balancers"] = json!("");
+            labels = with(labels, "", json!({api::keys::EXCLUDE: ""}));
         }
     }
     let name = name(kind, number);

@@ -5,7 +5,7 @@ use desired::{Facts, Forwarding, Role, RouterIdPool};
 use serde_json::{Value, json};
 use types::ObjectName;
 
-use crate::manifests::{cilium, cluster, node};
+use crate::manifests::{cilium, cluster, node, with};
 use crate::world::{World, facts};
 
 #[test]
@@ -186,10 +186,9 @@ fn pool(prefix: &str) -> World {
 }
 
 fn two_instances() -> Value {
-    let mut config = cluster("rack", json!(null), json!([]));
-    config["spec"]["bgpInstances"] =
-        json!([{"name": "a", "localASN": 65001}, {"name": "b", "localASN": 65002}]);
-    config
+    let instances = json!([{"name": "a", "localASN": 65001}, {"name": "b", "localASN": 65002}]);
+    let config = cluster("rack", json!(null), json!([]));
+    with(config, "/spec", json!({"bgpInstances": instances}))
 }
 
 fn edge(name: &str) -> Value {
@@ -203,17 +202,15 @@ fn differs(node: &str, instance: &str, id: &str) -> Value {
 
 /// Node, instance and router ID of every object.
 fn given(world: &World) -> Vec<String> {
-    let configs = world.objects.values().filter_map(|object| match object {
-        api::Object::CiliumBGPNodeConfig(config) => Some(config),
-        _ => None,
-    });
+    let keys = world.objects.keys();
+    let nodes = keys.filter(|key| key.kind == Kind::CiliumBGPNodeConfig);
     let mut given = Vec::new();
-    for config in configs {
-        for instance in &config.spec.instances {
-            let id = instance
-                .router_id
-                .map_or("-".to_owned(), |id| id.to_string());
-            given.push(format!("{} {} {id}", config.node, instance.name));
+    for node in nodes.map(|key| &key.name.name) {
+        let spec = world.node_config(node).expect("it is there");
+        for instance in &spec.instances {
+            let id = instance.router_id.map(|id| id.to_string());
+            let id = id.as_deref().unwrap_or("-");
+            given.push(format!("{node} {} {id}", instance.name));
         }
     }
     given

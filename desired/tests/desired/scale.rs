@@ -6,7 +6,7 @@ use desired::{Forwarding, Role};
 use serde_json::{Value, json};
 
 use crate::manifests::{
-    advertisement, cilium, cluster, named_service, node, peer, peer_config, slice,
+    advertisement, cilium, cluster, named_service, node, peer, peer_config, slice, with,
 };
 use crate::world::{World, facts, object};
 
@@ -49,14 +49,13 @@ const CHANGES: &[(&str, Change)] = &[
         one_service(7, if turn == 0 { "Local" } else { "Cluster" })
     }),
     ("a heartbeat", |turn| {
-        let mut value = one_node(7);
-        value["metadata"]["resourceVersion"] = json!(turn.to_string());
-        value
+        let version = json!({"resourceVersion": turn.to_string()});
+        with(one_node(7), "/metadata", version)
     }),
     ("a heartbeat of this node", |turn| {
-        let mut value = node("edge1", json!({}), &["10.0.0.9"]);
-        value["metadata"]["resourceVersion"] = json!(turn.to_string());
-        value
+        let value = node("edge1", json!({}), &["10.0.0.9"]);
+        let version = json!({"resourceVersion": turn.to_string()});
+        with(value, "/metadata", version)
     }),
 ];
 
@@ -113,9 +112,9 @@ fn one_service(number: usize, policy: &str) -> Value {
 
 fn endpoint(number: usize, address: &str) -> Value {
     let endpoints = [(address, json!({"nodeName": "edge1"}))];
-    let mut value = slice(&format!("s{number}-1"), "IPv4", &endpoints);
-    value["metadata"]["labels"]["kubernetes.io/service-name"] = json!(format!("s{number}"));
-    value
+    let value = slice(&format!("s{number}-1"), "IPv4", &endpoints);
+    let service = json!({"kubernetes.io/service-name": format!("s{number}")});
+    with(value, "/metadata/labels", service)
 }
 
 fn one_node(number: usize) -> Value {

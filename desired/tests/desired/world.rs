@@ -236,10 +236,10 @@ impl World {
     /// What a node's object shows.
     pub(crate) fn node_config(&self, node: &str) -> Option<&NodeSpec> {
         let key = Key::new(Kind::CiliumBGPNodeConfig, ObjectName::of_cluster(node));
-        match self.objects.get(&key)? {
-            Object::CiliumBGPNodeConfig(config) => Some(&config.spec),
-            _ => None,
-        }
+        let Object::CiliumBGPNodeConfig(config) = self.objects.get(&key)? else {
+            panic!("{key} is of another kind");
+        };
+        Some(&config.spec)
     }
 
     /// What each peer hears.

@@ -36,13 +36,16 @@ fn the_manifests_apply_as_they_are() {
     run(|lab| {
         let cluster = ControlPlane::start(lab)?;
 
-        cluster.kubectl(&format!("apply -f {MANIFESTS}"))?;
-        let again = cluster.kubectl(&format!("apply -f {MANIFESTS}"))?;
+        let versions = "get -f FILE -o jsonpath={.items[*].metadata.resourceVersion}";
+        let versions = versions.replace("FILE", MANIFESTS);
 
-        ensure!(
-            again.lines().all(|line| line.ends_with(" unchanged")),
-            "{again}"
-        );
+        cluster.kubectl(&format!("apply -f {MANIFESTS}"))?;
+        let first = cluster.kubectl(&versions)?;
+        cluster.kubectl(&format!("apply -f {MANIFESTS}"))?;
+        let second = cluster.kubectl(&versions)?;
+
+        ensure!(first.split(' ').count() > 10, "{first}");
+        ensure!(first == second, "{first}\n{second}");
         Ok(())
     });
 }

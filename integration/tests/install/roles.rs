@@ -297,6 +297,21 @@ fn the_accounts_may_do_what_the_programs_do_and_nothing_else() {
     });
 }
 
+/// `kubectl patch` reads first what an agent only writes.
+const READS: &str = "\
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: kubectl-reads-first}
+rules:
+- {apiGroups: [cilium.io], resources: [ciliumbgpnodeconfigs/status], verbs: [get]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: kubectl-reads-first}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: kubectl-reads-first}
+subjects: [{kind: ServiceAccount, name: sluicegate, namespace: networking}]
+";
+
 /// Where the definition of a custom resource is.
 const DEFINITION: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -313,6 +328,7 @@ fn an_agent_writes_the_status_of_its_own_node_only() {
         cluster.kubectl(&format!("apply --server-side -f {DEFINITION}"))?;
         cluster.kubectl("wait --for condition=established crd/ciliumbgpnodeconfigs.cilium.io")?;
         cluster.apply(&template(OWN, &[])?)?;
+        cluster.apply(READS)?;
         for node in ["one", "two"] {
             cluster.apply(&format!(
                 "apiVersion: v1\nkind: Node\nmetadata: {{name: {node}}}\n---\n\
@@ -370,13 +386,12 @@ fn verdicts(cluster: &ControlPlane, lines: &[Line], expected: bool) -> Result<Ve
     let asked: Vec<(String, Value)> = lines.iter().flat_map(reviews).collect();
     let items: Vec<&Value> = asked.iter().map(|(_, review)| review).collect();
     let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
-    let args = ["create", "-f", "-", "-o", "json"];
-    let answer: Value = serde_json::from_str(&cluster.kubectl_with(&args, &list.to_string())?)?;
-    let answers = answer.pointer("/items").and_then(Value::as_array);
-    let answers = answers.context("no answers")?;
+    let text = cluster.kubectl_with(&["create", "-f", "-", "-o", "json"], &list.to_string())?;
+    let answers = serde_json::Deserializer::from_str(&text).into_iter::<Value>();
+    let answers: Vec<Value> = answers.collect::<Result<_, _>>().context(text.clone())?;
     ensure!(answers.len() == asked.len(), "{} answers", answers.len());
     let mut wrong = Vec::new();
-    for ((what, _), answer) in asked.iter().zip(answers) {
+    for ((what, _), answer) in asked.iter().zip(&answers) {
         let allowed = answer.pointer("/status/allowed").and_then(Value::as_bool);
         if allowed.context("no verdict")? != expected {
             wrong.push(format!("{what}: allowed is not {expected}"));

@@ -8,7 +8,7 @@ use types::ObjectName;
 use super::Allocator;
 use super::judge::{Claim, Fate, Judge};
 use crate::action::{Action, Satisfaction};
-use crate::desired::{Inputs, Time};
+use crate::desired::{Inputs, Time, after};
 use crate::holders::Rank;
 use crate::pools::{Offer, Refusal};
 use crate::request::Service;
@@ -57,17 +57,17 @@ impl Allocator {
         }
         match &entry.service {
             Service::Request(request) => {
-                let grace = if entry.is_edited {
-                    Time::ZERO
+                let due = if entry.is_edited {
+                    now
                 } else {
-                    self.grace
+                    after(now, self.grace)
                 };
                 let judge = Judge {
                     pools: &self.pools,
                     wants: Wants::new(request, &self.enabled),
                     subject: Subject::new(name, request),
                     now,
-                    due: now.saturating_add(grace),
+                    due,
                     may_judge: self.inputs == Inputs::Complete,
                 };
                 let old = std::mem::take(&mut entry.notices.leaving);
@@ -153,7 +153,7 @@ impl Allocator {
             return;
         };
         let holder = entry.service.holder(name);
-        let due = now.saturating_add(self.grace);
+        let due = after(now, self.grace);
         let mut shown = match &entry.service {
             Service::Request(request) => {
                 let judge = Judge {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use types::ObjectName;
 
 use super::Pools;
-use crate::desired::{Reservation, Time};
+use crate::desired::{Reservation, Time, after};
 use crate::holders::Holder;
 
 impl Pools {
@@ -21,7 +21,7 @@ impl Pools {
         let reservation = Reservation {
             addr,
             service: service.clone(),
-            until: now.saturating_add(time),
+            until: after(now, time),
         };
         self.add_reservation(&pool, reservation)
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use api::{Block, Delta, Key, Kind, Object, Service, ServiceType, condition};
-use lb_ipam::{Families, FamilyPolicy, Inputs, Pool, Range, Request, Selector};
+use lb_ipam::{Families, FamilyPolicy, Inputs, Pool, Range, Request, Selector, Shown};
 use operator::{Input, Operator, OperatorHandle};
 use store::{Directory, DirectoryConfig, Hub, HubHandle, Statuses, Watcher};
 use tempfile::TempDir;
@@ -187,6 +187,8 @@ async fn pump(mut watcher: Watcher, inputs: mpsc::Sender<Input>) {
 fn ipam(delta: &Delta, complete: bool) -> lb_ipam::Delta {
     let mut ipam = lb_ipam::Delta {
         inputs: complete.then_some(Inputs::Complete),
+        // Tests do not wait.
+        grace: Some(Duration::ZERO),
         ..lb_ipam::Delta::default()
     };
     for (key, object) in &delta.objects {
@@ -213,7 +215,6 @@ fn pool(pool: &api::LoadBalancerIPPool) -> Pool {
     };
     let labels = pool.service_selector.iter().flat_map(|s| &s.match_labels);
     Pool {
-        created: 0,
         blocks: pool.blocks.iter().map(block).collect(),
         selector: Selector {
             match_labels: labels
@@ -223,17 +224,19 @@ fn pool(pool: &api::LoadBalancerIPPool) -> Pool {
         },
         allow_first_last: pool.allow_first_last_ips,
         disabled: pool.disabled,
+        ..Pool::default()
     }
 }
 
 fn service(service: &Service) -> lb_ipam::Service {
-    let current: Vec<IpAddr> = service.ingress_ips().collect();
+    let of_allocator = condition::service::IPAM_SATISFIED;
+    let shown = Shown {
+        addresses: service.ingress_ips().collect(),
+        marked: service.conditions.iter().any(|c| c.kind == of_allocator),
+        ..Shown::default()
+    };
     if service.kind != ServiceType::LoadBalancer {
-        let of_allocator = condition::service::IPAM_SATISFIED;
-        return lb_ipam::Service::Foreign {
-            current,
-            marked: service.conditions.iter().any(|c| c.kind == of_allocator),
-        };
+        return lb_ipam::Service::Foreign(shown);
     }
     let policy = match service.ip_family_policy {
         Some(api::IpFamilyPolicy::RequireDualStack) => FamilyPolicy::RequireDualStack,
@@ -249,7 +252,7 @@ fn service(service: &Service) -> lb_ipam::Service {
             order: service.ip_families.clone(),
             policy,
         },
-        requested: Vec::new(),
-        current,
+        shown,
+        ..Request::default()
     })
 }

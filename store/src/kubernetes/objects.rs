@@ -135,6 +135,28 @@ impl Purpose {
     }
 }
 
+impl Cluster {
+    /// One object of any kind as the API server has it; none if it is not there.
+    ///
+    /// # Errors
+    /// If it cannot be read, or there is no such kind of objects.
+    pub async fn object(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Result<Option<Value>, WriteError> {
+        let resource = self.resource_of(api_version, kind).await?;
+        let address = resource.object(namespace.unwrap_or("default"), name);
+        match self.ask(Ask::get(address)).await {
+            Ok(answer) => read(&answer.body).map(Some),
+            Err(Failure::NotFound) => Ok(None),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+}
+
 /// The object without what changes with every touch.
 fn unmanaged(object: &Value) -> Value {
     let mut object = object.clone();
