@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use anyhow::{Result, ensure};
+use anyhow::ensure;
 use integration::cluster::ControlPlane;
 use integration::topology::Single;
 use integration::topology::single::{RACK_MTU, ROUTER_V6};

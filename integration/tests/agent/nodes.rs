@@ -25,6 +25,9 @@ pub(crate) const NAMES: [&str; 2] = ["n1", "n2"];
 /// Where the chart's agents are.
 const NAMESPACE: &str = "kube-system";
 
+/// What the chart is rendered for.
+const KUBERNETES: &str = "1.36.3";
+
 /// What agents watch beside Services, EndpointSlices and Nodes, and pools.
 const DEFINITIONS: [&str; 4] = [
     "ciliumbgpadvertisements",
@@ -223,6 +226,36 @@ pub(crate) fn serve(
     plane.kubectl_with(&args, &text).map(drop)
 }
 
+/// Installs the definitions and the chart's roles; the kubeconfig of its account for agents.
+pub(crate) fn install(plane: &ControlPlane) -> Result<PathBuf> {
+    for name in DEFINITIONS {
+        let file = repository().join(format!("configs/crds/{name}.yaml"));
+        let text = std::fs::read_to_string(&file)
+            .with_context(|| format!("reading {}", file.display()))?;
+        plane.apply(&text)?;
+    }
+    for name in DEFINITIONS {
+        plane.kubectl(&format!(
+            "wait --for=condition=Established --timeout=30s crd/{name}.cilium.io"
+        ))?;
+    }
+    plane.apply(&roles()?)?;
+    plane.token_of(NAMESPACE, "sluicegate")
+}
+
+/// Joins a host to the control plane's own, by the network 10.21.NUMBER.0/24.
+pub(crate) fn join(lab: &Lab, plane: &ControlPlane, host: &Host, number: usize) -> Result<()> {
+    let name = host.name();
+    lab.cable((plane.host(), name), (host, "api"))?;
+    plane
+        .host()
+        .ip(&format!("addr add 10.21.{number}.1/24 dev {name}"))?;
+    host.ip(&format!("addr add 10.21.{number}.2/24 dev api"))?;
+    let [server, _] = ADDRESSES;
+    host.ip(&format!("route add {server} via 10.21.{number}.1"))?;
+    Ok(())
+}
+
 fn connect(lab: &Lab, plane: &ControlPlane, tor: &Host, host: &Host, number: usize) -> Result<()> {
     let name = host.name();
     join(lab, plane, host, number)?;
@@ -266,7 +299,7 @@ fn roles() -> Result<String> {
     let output = Command::new(cluster::program("helm")?)
         .args(["template", "sluicegate"])
         .arg(repository().join("configs/helm/sluicegate"))
-        .args(["--namespace", NAMESPACE])
+        .args(["--namespace", NAMESPACE, "--kube-version", KUBERNETES])
         .args(["--show-only", "templates/accounts.yaml"])
         .args(["--show-only", "templates/agent-rbac.yaml"])
         .args(["--show-only", "templates/secrets-rbac.yaml"])
