@@ -80,7 +80,10 @@ impl Field {
             .map(|number| {
                 let host = lab.host(&format!("o{number}"))?;
                 switch.plug(&host, INTERFACE)?;
-                host.ip(&format!("addr add 10.30.0.{}/24 dev {INTERFACE}", number + 1))?;
+                host.ip(&format!(
+                    "addr add 10.30.0.{}/24 dev {INTERFACE}",
+                    number + 1
+                ))?;
                 let [server, _] = ADDRESSES;
                 host.ip(&format!("route add {server} via 10.30.0.1"))?;
                 Ok(host)

@@ -53,7 +53,10 @@ fn a_pool_and_a_service_come_out_to_the_letter() {
         let ips = "172.18.255.200,2001:db8:dead:beef::";
         field.until_external_ip("batuu", "deathstar", ips)?;
         let satisfied = field.condition("service deathstar -n batuu", SATISFIED)?;
-        ensure!(satisfied.as_deref() == Some("True satisfied: "), "{satisfied:?}");
+        ensure!(
+            satisfied.as_deref() == Some("True satisfied: "),
+            "{satisfied:?}"
+        );
         until("the pool counts", PATIENCE, || {
             let pools = field.plane.kubectl("get ciliumloadbalancerippools")?;
             let rows: Vec<Vec<&str>> = pools.lines().map(cells).collect();
@@ -124,7 +127,9 @@ fn a_service_that_is_none_of_ours_any_more_gives_its_address_back() {
         field.plane.apply(&service("first", "type: LoadBalancer"))?;
         field.until_external_ip("default", "first", "10.9.0.1")?;
 
-        field.plane.apply(&service("second", "type: LoadBalancer"))?;
+        field
+            .plane
+            .apply(&service("second", "type: LoadBalancer"))?;
         let out = "False out_of_ips: All enabled CiliumLoadBalancerIPPools that match this service \
                    ran out of allocatable IPs";
         field.until_condition("service second", SATISFIED, out)?;

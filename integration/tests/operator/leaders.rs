@@ -30,7 +30,10 @@ fn a_leader_that_is_asked_to_end_hands_over_at_once() {
 
         ensure!(took.as_secs() < 10, "it took {took:?}");
         let after = field.lease()?;
-        ensure!(before["holderIdentity"] != after["holderIdentity"], "{after}");
+        ensure!(
+            before["holderIdentity"] != after["holderIdentity"],
+            "{after}"
+        );
         let transitions = |lease: &serde_json::Value| lease["leaseTransitions"].as_u64();
         ensure!(transitions(&after) > transitions(&before), "{after}");
         Ok(())
@@ -62,7 +65,9 @@ fn no_operator_is_needed_for_what_is_there_and_what_is_new_waits() {
 fn addresses_are_neither_given_twice_nor_lost_while_leaders_are_killed_frozen_and_cut_off() {
     run(2, |field| {
         let mut operators = [field.operator(0, &SHORT)?, field.operator(1, &SHORT)?];
-        until("one of them leads", PATIENCE, || leader(&operators).map(drop))?;
+        until("one of them leads", PATIENCE, || {
+            leader(&operators).map(drop)
+        })?;
         // Not enough for all that ever were, so that addresses are given again.
         field.plane.apply(&pool("all", "10.9.0.0/24"))?;
         let mut watchman = Watchman::default();
@@ -141,8 +146,10 @@ fn watch_until(
 ) -> Result<()> {
     // What the watchman finds wrong does not become right by waiting.
     let mut wrong = None;
-    let waited = until(&format!("{services} services have addresses"), PATIENCE, || {
-        match watchman.look(&field.plane) {
+    let waited = until(
+        &format!("{services} services have addresses"),
+        PATIENCE,
+        || match watchman.look(&field.plane) {
             Ok(found) => {
                 let who = leader(operators);
                 ensure!(found == services, "{found}; the leader is {who:?}");
@@ -152,8 +159,8 @@ fn watch_until(
                 wrong = Some(error);
                 Ok(())
             }
-        }
-    });
+        },
+    );
     match wrong {
         Some(error) => Err(error),
         None => waited,

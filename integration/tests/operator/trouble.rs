@@ -20,7 +20,10 @@ fn an_operator_outlives_its_api_server_and_writes_only_what_differs() {
         field.plane.stop_api()?;
         until("it says that it cannot reach the lease", PATIENCE, || {
             let (code, said) = operator.get("/readyz")?;
-            ensure!(code == 503 && said.contains("the lease cannot be reached"), "{said}");
+            ensure!(
+                code == 503 && said.contains("the lease cannot be reached"),
+                "{said}"
+            );
             Ok(())
         })?;
         operator.check_running()?;
@@ -52,17 +55,22 @@ fn a_status_that_the_role_does_not_allow_is_said_by_name() {
         });
         let index = position.ok_or_else(|| anyhow::anyhow!("{rules}"))?;
         let patch = format!("[{{\"op\":\"remove\",\"path\":\"/rules/{index}\"}}]");
-        field
-            .plane
-            .kubectl_with(&["patch", "clusterrole", ACCOUNT, "--type=json", "-p", &patch], "")?;
+        field.plane.kubectl_with(
+            &["patch", "clusterrole", ACCOUNT, "--type=json", "-p", &patch],
+            "",
+        )?;
 
         field.plane.apply(&service("a", "type: LoadBalancer"))?;
 
-        let rule = "the service account kube-system/sluicegate-operator may not patch services/status";
+        let rule =
+            "the service account kube-system/sluicegate-operator may not patch services/status";
         until("it says which rule is missing", PATIENCE, || {
             let (code, said) = operator.get("/readyz")?;
             ensure!(code == 503, "{said}");
-            ensure!(said.contains("Service/default/a cannot be written: "), "{said}");
+            ensure!(
+                said.contains("Service/default/a cannot be written: "),
+                "{said}"
+            );
             ensure!(said.contains(rule), "{said}");
             Ok(())
         })?;
@@ -72,9 +80,17 @@ fn a_status_that_the_role_does_not_allow_is_said_by_name() {
 
         // Once it may, it does.
         let rules = serde_json::json!({"rules": rules["rules"]}).to_string();
-        field
-            .plane
-            .kubectl_with(&["patch", "clusterrole", ACCOUNT, "--type=merge", "-p", &rules], "")?;
+        field.plane.kubectl_with(
+            &[
+                "patch",
+                "clusterrole",
+                ACCOUNT,
+                "--type=merge",
+                "-p",
+                &rules,
+            ],
+            "",
+        )?;
         field.until_external_ip("default", "a", "10.9.0.0")?;
         operator.until_leading()
     });
