@@ -34,6 +34,7 @@ impl Api for Node {
         let orders = Arc::clone(&self.overrides.orders().borrow());
         let told = self.told();
         let known = Known {
+            speaks: self.speaks,
             balancer: self.balancer.is_some().then_some((&*state, &services)),
             told: &told,
             report: &report,
@@ -55,6 +56,12 @@ impl Api for Node {
             problems,
             remarks: conditions::remarks(&snapshot)
                 .into_iter()
+                .chain(conditions::of_own(
+                    &snapshot,
+                    &self.name,
+                    self.role,
+                    self.speaks,
+                ))
                 .chain(told.remark.clone())
                 .chain(self.led())
                 .chain(self.unreported())

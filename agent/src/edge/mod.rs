@@ -3,6 +3,7 @@
 
 mod announced;
 mod api;
+mod boot;
 mod conditions;
 mod end_of_rib;
 #[cfg(feature = "etcd")]
