@@ -271,7 +271,7 @@ impl Desired {
                 current: Vec::new(),
             };
             let service = match self.objects.services.get(&name) {
-                Some(service) => Some(ipam::service(service, &self.facts.ipam)),
+                Some(service) => Some(ipam::service(service, &self.facts)),
                 None => self.objects.is_unknown(key).then(unreadable),
             };
             delta.services.insert(name, service);
