@@ -9,7 +9,7 @@
 //! | `sluicegate.io/health-check-timeout` | a duration, at most the interval | `1s`, or the interval if that is less |
 //! | `sluicegate.io/health-check-rise` | 1 to 100 checks that pass in a row | 2 |
 //! | `sluicegate.io/health-check-fall` | 1 to 100 checks that fail in a row | 3 |
-//! | `sluicegate.io/when-empty` | `withdraw` or `refuse` | `withdraw` |
+//! | `sluicegate.io/when-empty` | `withdraw` or `refuse` | `withdraw`; where another program balances: stays announced |
 //! | `sluicegate.io/idle-timeout` | a duration from `1s` to `24h` | the balancer's |
 //! | `sluicegate.io/quarantine` | a duration up to `24h` | `0s` |
 //! | `sluicegate.io/maglev-table-size` | one of Cilium's ten primes, 251 to 131071 | by the backends |
@@ -95,8 +95,8 @@ pub const DEFAULT_WEIGHT: u16 = 100;
 pub struct ServiceSettings {
     /// How backends are checked, if at all.
     pub health_check: Option<HealthCheck>,
-    /// What happens while there is no backend.
-    pub when_empty: WhenEmpty,
+    /// What happens while there is no backend; none leaves it to whoever balances.
+    pub when_empty: Option<WhenEmpty>,
     /// How long a silent flow is remembered; none means the balancer's default.
     pub idle_timeout: Option<Duration>,
     /// How long a backend that fails its checks keeps its established flows.
@@ -135,10 +135,9 @@ pub enum Probe {
 }
 
 /// What happens to a Service without backends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenEmpty {
     /// Its addresses are not announced.
-    #[default]
     Withdraw,
     /// Its addresses stay announced, and what comes is answered with ICMP "port unreachable".
     Refuse,
@@ -241,7 +240,7 @@ impl ServiceSettings {
         let mut annotations = Annotations { all, faults };
         Self {
             health_check: annotations.health_check(),
-            when_empty: annotations.choice(WHEN_EMPTY, &WHEN).unwrap_or_default(),
+            when_empty: annotations.choice(WHEN_EMPTY, &WHEN),
             idle_timeout: annotations.duration(IDLE_TIMEOUT, &IDLE_TIMEOUTS),
             quarantine: annotations.quarantine(),
             maglev_table_size: annotations.choice(MAGLEV_TABLE_SIZE, &MAGLEV_TABLE_SIZES),

@@ -105,8 +105,27 @@ pub mod peer_config {
     pub const PASSWORD: &str = "password";
 }
 
+/// Types and reasons of conditions on a CiliumBGPNodeConfig.
+pub mod node_config {
+    /// Whether a part of it is not run: what and why are in the message.
+    pub const RECONCILE_ERROR: &str = "cilium.io/BGPReconcileError";
+    /// Its reason.
+    pub const REASON_RECONCILE_ERROR: &str = "BGPReconcileError";
+}
+
 /// Sluicegate's own conditions, on objects of any kind.
 pub mod own {
+    /// Whether the node of a CiliumBGPNodeConfig is in a state that has to do with announcements.
+    pub const NODE_STATE: &str = "sluicegate.io/NodeState";
+    /// The reason when the node gets no new pods.
+    pub const REASON_CORDONED: &str = "Cordoned";
+    /// The reason when the node announces no addresses of Services.
+    pub const REASON_EXCLUDED: &str = "Excluded";
+    /// Whether nodes of a CiliumBGPClusterConfig cannot have the router IDs that they should.
+    pub const ROUTER_IDS: &str = "sluicegate.io/RouterIDs";
+    /// Its reason.
+    pub const REASON_ROUTER_IDS: &str = "RouterIDsMissing";
+
     /// Whether the object has fields that are accepted and not acted upon: they are in the message.
     pub const NOT_ENFORCED: &str = "sluicegate.io/NotEnforced";
     /// Its reason.

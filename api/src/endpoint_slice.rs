@@ -54,6 +54,17 @@ pub struct Endpoint {
     pub node: Option<NodeName>,
     /// In which zone it runs.
     pub zone: Option<String>,
+    /// For whom it is meant, where somebody says so.
+    pub hints: Option<Box<Hints>>,
+}
+
+/// For whom an endpoint is meant: whoever is elsewhere takes another one while there is one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hints {
+    /// Clients on nodes of these zones.
+    pub zones: Vec<String>,
+    /// Clients on these nodes.
+    pub nodes: Vec<NodeName>,
 }
 
 /// Where each endpoint of a slice listens.
@@ -96,7 +107,19 @@ struct RawEndpoint {
     deprecated_topology: Option<Value>,
     node_name: Option<String>,
     zone: Option<String>,
-    hints: Option<Value>,
+    hints: Option<RawHints>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawHints {
+    for_zones: Option<Vec<RawHint>>,
+    for_nodes: Option<Vec<RawHint>>,
+}
+
+#[derive(Deserialize)]
+struct RawHint {
+    name: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -195,7 +218,27 @@ impl RawEndpoint {
             terminating: conditions.terminating.unwrap_or(false),
             node,
             zone: self.zone,
+            hints: self
+                .hints
+                .and_then(|raw| raw.check(&at.field("hints"), faults)),
         })
+    }
+}
+
+impl RawHints {
+    /// Nothing, if it says nothing: most endpoints have none, and there are many endpoints.
+    fn check(self, at: &At<'_>, faults: &mut Faults) -> Option<Box<Hints>> {
+        let name = |raw: RawHint, at: &At<'_>, faults: &mut Faults| {
+            read::required(raw.name, &at.field("name"), faults)
+        };
+        let zones = read::each(self.for_zones, &at.field("forZones"), faults, name);
+        let nodes_at = at.field("forNodes");
+        let nodes = read::each(self.for_nodes, &nodes_at, faults, |raw, at, faults| {
+            let text = name(raw, at, faults)?;
+            read::parsed(&text, &at.field("name"), faults)
+        });
+        let is_empty = zones.is_empty() && nodes.is_empty();
+        (!is_empty).then(|| Box::new(Hints { zones, nodes }))
     }
 }
 

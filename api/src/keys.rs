@@ -6,6 +6,10 @@ pub const SERVICE_NAME: &str = "io.kubernetes.service.name";
 pub const SERVICE_NAMESPACE: &str = "io.kubernetes.service.namespace";
 /// A node's name, to selectors.
 pub const HOSTNAME: &str = "kubernetes.io/hostname";
+/// On a node: the zone that it is in.
+pub const ZONE: &str = "topology.kubernetes.io/zone";
+/// On a node: it is to have no traffic from load balancers.
+pub const EXCLUDE: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
 /// On an EndpointSlice: which Service it belongs to.
 pub const SLICE_SERVICE: &str = "kubernetes.io/service-name";
 

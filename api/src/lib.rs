@@ -25,7 +25,7 @@ mod status;
 
 pub use condition::{Condition, Truth};
 pub use delta::{Change, Delta, Version};
-pub use endpoint_slice::{AddressType, Endpoint, EndpointPort, EndpointSlice};
+pub use endpoint_slice::{AddressType, Endpoint, EndpointPort, EndpointSlice, Hints};
 pub use fault::{Fault, FieldPath, Refusal, Step};
 /// A point in time, as metadata and conditions have it.
 pub use jiff::Timestamp;

@@ -21,6 +21,8 @@ pub struct Node {
     pub addresses: Vec<NodeAddress>,
     /// The prefixes of its pods.
     pub pod_cidrs: Vec<Prefix>,
+    /// Whether it is to get no new pods (`kubectl cordon`).
+    pub unschedulable: bool,
 }
 
 /// An address of a node.
@@ -54,7 +56,7 @@ pub(crate) struct RawNodeSpec {
     pod_cidrs: Option<Vec<String>>,
     #[serde(rename = "providerID")]
     provider_id: Option<Value>,
-    unschedulable: Option<Value>,
+    unschedulable: Option<bool>,
     taints: Option<Value>,
     config_source: Option<Value>,
     #[serde(rename = "externalID")]
@@ -104,6 +106,18 @@ impl Node {
             .map(|found| found.addr)
     }
 
+    /// The zone that it is in, if it says.
+    #[must_use]
+    pub fn zone(&self) -> Option<&str> {
+        self.meta.labels.get(keys::ZONE).map(String::as_str)
+    }
+
+    /// Whether it is to announce no addresses of Services. What the label says does not matter.
+    #[must_use]
+    pub fn is_excluded(&self) -> bool {
+        self.meta.labels.contains_key(keys::EXCLUDE)
+    }
+
     /// The labels that node selectors see. A node that was written by hand need not repeat its name
     /// as `kubernetes.io/hostname`.
     #[must_use]
@@ -134,7 +148,9 @@ impl TryFrom<Document<RawNodeSpec, RawNodeStatus>> for Node {
         let (meta, spec, status) = document.open(Kind::Node, &mut faults);
         // The rule for both names is the same, so a fault of it was added with the metadata.
         let name = meta.name.name.parse().ok();
-        let pod_cidrs = spec.unwrap_or_default().pod_cidrs(&mut faults);
+        let spec = spec.unwrap_or_default();
+        let unschedulable = spec.unschedulable.unwrap_or_default();
+        let pod_cidrs = spec.pod_cidrs(&mut faults);
         let at = At::ROOT.field("status");
         let at = at.field("addresses");
         let addresses = read::each(status.addresses, &at, &mut faults, RawNodeAddress::check);
@@ -143,6 +159,7 @@ impl TryFrom<Document<RawNodeSpec, RawNodeStatus>> for Node {
             name,
             addresses,
             pod_cidrs,
+            unschedulable,
         }))
     }
 }

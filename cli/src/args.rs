@@ -1,11 +1,16 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use types::{BackendAddr, Family, Vip};
 
-/// See and steer the Sluicegate agent on this node.
+use crate::cluster::ClusterArgs;
+use crate::commands::install::{InstallArgs, UninstallArgs, UpgradeArgs};
+use crate::commands::workloads;
+
+/// See and steer the Sluicegate agent on this node, or Sluicegate in a cluster.
 #[derive(Debug, Parser)]
 #[command(
     version,
@@ -16,8 +21,10 @@ use types::{BackendAddr, Family, Vip};
         sluice bgp peers                       sessions and route counts\n  \
         sluice service drain 10.3.0.21:80      no new flows to a backend; its flows stay\n  \
         sluice node withdraw                   announce nothing until sluice node restore\n  \
-        sluice manifest check DIR              before you deploy\n\n\
-        Exit status: 0 yes or done, 1 no or refused, 2 wrong usage, 3 the agent cannot be reached."
+        sluice manifest check DIR              before you deploy\n  \
+        sluice install --set ipv6.enabled=true install in the cluster of your kubeconfig\n  \
+        sluice status --wait                   until everything runs there\n\n\
+        Exit status: 0 yes or done, 1 no or refused, 2 wrong usage, 3 the agent or the API server cannot be reached."
 )]
 pub(crate) struct Args {
     /// The agent's socket
@@ -32,6 +39,10 @@ pub(crate) struct Args {
     /// How to print
     #[arg(short, long, global = true, value_enum, default_value = "table")]
     pub(crate) output: Output,
+
+    /// Which cluster
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArgs,
 
     /// What to do
     #[command(subcommand)]
@@ -54,8 +65,8 @@ pub(crate) enum Output {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Is everything in place? Exit status 1 if not
-    Status,
+    /// Is everything in place? Exit status 1 if not. Of this node's agent; of a cluster where one is named, or where there is no agent
+    Status(StatusArgs),
     /// Services: virtual addresses and backends
     #[command(subcommand)]
     Service(ServiceCommand),
@@ -74,6 +85,44 @@ pub(crate) enum Command {
     /// Manifests, without an agent
     #[command(subcommand)]
     Manifest(ManifestCommand),
+    /// Install in a cluster (needs helm)
+    Install(InstallArgs),
+    /// Change what is installed in a cluster (needs helm)
+    Upgrade(UpgradeArgs),
+    /// Take everything away that was installed in a cluster (needs helm)
+    Uninstall(UninstallArgs),
+    /// The ConfigMap that agents and operators read
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Versions of this program and of what runs in the cluster
+    Version(VersionArgs),
+}
+
+/// `sluice status`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct StatusArgs {
+    /// Of the cluster: look until all is well
+    #[arg(long)]
+    pub(crate) wait: bool,
+
+    /// How long to wait
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = workloads::time)]
+    pub(crate) wait_duration: Duration,
+}
+
+/// `sluice version`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct VersionArgs {
+    /// Of this program only
+    #[arg(long)]
+    pub(crate) client: bool,
+}
+
+/// `sluice config`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print the keys, and what is to be said of them
+    View,
 }
 
 /// `sluice service`.
@@ -108,7 +157,7 @@ pub(crate) enum LbCommand {
 /// `sluice bgp`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum BgpCommand {
-    /// Sessions: state, uptime and route counts by family
+    /// Sessions: state, uptime and route counts by family; of every node where a cluster is named
     Peers,
     /// Routes that can be advertised, or are advertised to peers
     Routes {

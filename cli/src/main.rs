@@ -1,7 +1,9 @@
 //! `sluice`: what the agent on this node does, in tables or as one document.
 
 mod args;
+mod called;
 mod client;
+mod cluster;
 mod commands;
 mod output;
 mod table;
@@ -11,20 +13,23 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::args::Args;
+use crate::called::Called;
 
 /// The answer is no: invalid manifests, an agent that is not ready, a backend nobody has.
 const NO: u8 = 1;
-/// The agent cannot be asked. (2 is a wrong command line.)
+/// The agent or the API server cannot be asked. (2 is a wrong command line.)
 const UNREACHABLE: u8 = 3;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    match commands::run(&args) {
+    let called = Called::by(std::env::args_os().next().as_deref());
+    match commands::run(&args, called) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(NO),
         Err(error) => {
             eprintln!("sluice: {error:#}");
-            let unreachable = error.downcast_ref::<client::Unreachable>().is_some();
+            let unreachable =
+                error.downcast_ref::<client::Unreachable>().is_some() || cluster::is_away(&error);
             ExitCode::from(if unreachable { UNREACHABLE } else { NO })
         }
     }

@@ -1,16 +1,19 @@
 //! Services and their endpoints, as the balancer sees them.
 
+mod reach;
 mod service;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use types::{NodeName, ObjectName, Vip};
+use types::{ObjectName, Vip};
 use xdp_l4lb_core::desired as l4lb;
 
+use crate::endpoints::Endpoints;
 use crate::ipam;
 use crate::objects::Objects;
 
+pub(crate) use reach::Place;
 pub(crate) use service::Placed;
 
 /// A backend that an operator took out of service, until undrained.
@@ -25,8 +28,8 @@ pub struct Drained {
 /// The index over services and slices.
 #[derive(Debug, Default)]
 pub(crate) struct Balancer {
-    /// The slices of each service, whether that exists or not.
-    slices: BTreeMap<ObjectName, BTreeSet<ObjectName>>,
+    /// Where this node is, if Services may say how far connections go.
+    place: Option<Place>,
     /// What the balancer was told.
     placed: BTreeMap<ObjectName, Placed>,
     /// Which services have frontends at an address.
@@ -41,26 +44,11 @@ impl Balancer {
         self.dirty.insert(service.clone());
     }
 
-    /// A slice belongs to `new` now, and not to `old`.
-    pub(crate) fn on_slice(
-        &mut self,
-        slice: &ObjectName,
-        old: Option<&ObjectName>,
-        new: Option<&ObjectName>,
-    ) {
-        if let Some(service) = old {
-            self.touch(service);
-            if let Some(slices) = self.slices.get_mut(service) {
-                slices.remove(slice);
-                if slices.is_empty() {
-                    self.slices.remove(service);
-                }
-            }
-        }
-        if let Some(service) = new {
-            self.touch(service);
-            let slices = self.slices.entry(service.clone()).or_default();
-            slices.insert(slice.clone());
+    /// This node is there now; every service is looked at again if that is new.
+    pub(crate) fn on_place(&mut self, place: Place) {
+        if self.place.as_ref() != Some(&place) {
+            self.place = Some(place);
+            self.dirty.extend(self.placed.keys().cloned());
         }
     }
 
@@ -104,11 +92,12 @@ impl Balancer {
     pub(crate) fn settle(
         &mut self,
         objects: &Objects,
+        endpoints: &Endpoints,
         delta: &mut l4lb::Delta,
     ) -> BTreeSet<ObjectName> {
         let dirty = std::mem::take(&mut self.dirty);
         for name in &dirty {
-            let new = self.place(objects, name);
+            let new = self.placed(objects, endpoints, name);
             let old = self.placed.remove(name).unwrap_or_default();
             self.move_frontends(name, &old, &new);
             for key in old.services.keys() {
@@ -146,37 +135,14 @@ impl Balancer {
             .any(|vip| vip.addr == addr && self.ready.contains(vip))
     }
 
-    /// Whether an active backend of the service is on the node.
-    pub(crate) fn is_local(
-        &self,
-        objects: &Objects,
-        service: &ObjectName,
-        node: &NodeName,
-    ) -> bool {
-        let slices = self.slices_of(objects, service);
-        let mut endpoints = slices.flat_map(|slice| &slice.endpoints);
-        endpoints.any(|endpoint| {
-            endpoint.ready && !endpoint.terminating && endpoint.node.as_ref() == Some(node)
-        })
-    }
-
-    fn place(&self, objects: &Objects, name: &ObjectName) -> Placed {
+    fn placed(&self, objects: &Objects, endpoints: &Endpoints, name: &ObjectName) -> Placed {
         match objects.services.get(name) {
             Some(service) if ipam::is_ours(service) => {
-                let slices: Vec<_> = self.slices_of(objects, name).collect();
-                Placed::new(service, &slices, &self.drained)
+                let slices: Vec<_> = endpoints.slices_of(objects, name).collect();
+                Placed::new(service, &slices, &self.drained, self.place.as_ref())
             }
             Some(_) | None => Placed::default(),
         }
-    }
-
-    fn slices_of<'o>(
-        &'o self,
-        objects: &'o Objects,
-        service: &ObjectName,
-    ) -> impl Iterator<Item = &'o api::EndpointSlice> {
-        let names = self.slices.get(service).into_iter().flatten();
-        names.filter_map(|name| objects.slices.get(name).map(AsRef::as_ref))
     }
 
     fn move_frontends(&mut self, name: &ObjectName, old: &Placed, new: &Placed) {

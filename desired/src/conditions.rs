@@ -1,51 +1,61 @@
-//! What each object's conditions should say, and what is to be written so that they do.
+//! What objects show of their conditions, and what is to be written so that they say what they should.
+
+mod notes;
+mod statements;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use api::bgp::{BgpClusterConfig, BgpPeerConfig};
-use api::condition::{cluster_config, own, peer_config};
-use api::{Condition, Key, Kind, Object, Service, Statement, StatusPatch, Truth, Unenforced};
+use api::condition::{cluster_config, node_config, own, peer_config};
+use api::{Condition, Key, Kind, Object, Statement, StatusPatch};
 use lb_ipam::Inputs;
 use types::ObjectName;
 
-use crate::Facts;
-use crate::balancer::Balancer;
-use crate::instances::password;
-use crate::ipam;
-use crate::objects::{BALANCER, BGP, Objects};
-use crate::ownership::Ownership;
+use crate::{Facts, Role};
+
+pub(crate) use statements::Context;
 
 /// The types of conditions that are decided here.
-const TYPES: [&str; 6] = [
+const TYPES: [&str; 9] = [
     cluster_config::NO_MATCHING_NODE,
     cluster_config::MISSING_PEER_CONFIGS,
     cluster_config::CONFLICTING,
     peer_config::MISSING_AUTH_SECRET,
+    node_config::RECONCILE_ERROR,
+    own::NODE_STATE,
+    own::ROUTER_IDS,
     own::NOT_ENFORCED,
     own::UNUSABLE_BACKENDS,
 ];
 
 /// The index over objects and what they refer to.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Conditions {
+    role: Role,
+    /// The object of this node.
+    own: Key,
     /// What objects show, and what was written since.
-    shown: BTreeMap<Key, BTreeMap<String, Statement>>,
+    shown: BTreeMap<Key, Statements>,
     dirty: BTreeSet<Key>,
-}
-
-/// What conditions depend on.
-pub(crate) struct Context<'c> {
-    pub(crate) facts: &'c Facts,
-    pub(crate) objects: &'c Objects,
-    pub(crate) balancer: &'c Balancer,
-    pub(crate) ownership: &'c Ownership,
 }
 
 type Statements = BTreeMap<String, Statement>;
 
 impl Conditions {
+    pub(crate) fn new(facts: &Facts) -> Self {
+        let own = ObjectName::of_cluster(facts.node.as_str());
+        Self {
+            role: facts.role,
+            own: Key::new(Kind::CiliumBGPNodeConfig, own),
+            shown: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+        }
+    }
+
     /// An object has a new value, or is gone.
     pub(crate) fn on_object(&mut self, key: &Key, object: Option<&Object>) {
+        if !self.is_judged(key) {
+            return;
+        }
         let held = object.map_or(&[][..], Object::conditions).iter();
         let ours = held.filter(|condition| TYPES.contains(&condition.kind.as_str()));
         let shown: Statements = ours.map(|held| (held.kind.clone(), said(held))).collect();
@@ -58,31 +68,32 @@ impl Conditions {
     }
 
     pub(crate) fn touch(&mut self, kind: Kind, name: &ObjectName) {
-        self.dirty.insert(Key::new(kind, name.clone()));
+        let key = Key::new(kind, name.clone());
+        if self.is_judged(&key) {
+            self.dirty.insert(key);
+        }
+    }
+
+    /// The state of this node has changed.
+    pub(crate) fn touch_own(&mut self) {
+        if self.is_judged(&self.own) {
+            self.dirty.insert(self.own.clone());
+        }
     }
 
     /// Works through what was touched and can be judged.
     pub(crate) fn settle(&mut self, context: &Context<'_>) -> BTreeMap<Key, StatusPatch> {
         let mut patches = BTreeMap::new();
-        let services = context.objects.inputs(&BALANCER) == Inputs::Incomplete;
-        let bgp = context.objects.inputs(&BGP) == Inputs::Incomplete;
-        let must_wait = |key: &Key| match key.kind {
-            Kind::Service => services,
-            Kind::CiliumBGPClusterConfig
-            | Kind::CiliumBGPPeerConfig
-            | Kind::CiliumBGPAdvertisement => bgp,
-            Kind::EndpointSlice
-            | Kind::Node
-            | Kind::Secret
-            | Kind::CiliumLoadBalancerIPPool
-            | Kind::CiliumBGPNodeConfig
-            | Kind::CiliumBGPNodeConfigOverride => false,
+        let mut known: BTreeMap<Kind, bool> = BTreeMap::new();
+        let mut can_judge = |key: &Key| {
+            let kinds = self.role.judging(key.kind).unwrap_or_default();
+            let judge = || context.objects.inputs(kinds) != Inputs::Incomplete;
+            *known.entry(key.kind).or_insert_with(judge)
         };
-        let (waiting, ready) = std::mem::take(&mut self.dirty)
+        let (ready, waiting): (BTreeSet<Key>, _) = std::mem::take(&mut self.dirty)
             .into_iter()
-            .partition(must_wait);
+            .partition(&mut can_judge);
         self.dirty = waiting;
-        let ready: BTreeSet<Key> = ready;
         for key in ready {
             let Some(object) = context.objects.get(&key) else {
                 continue;
@@ -93,6 +104,12 @@ impl Conditions {
             }
         }
         patches
+    }
+
+    /// Of all nodes' objects an agent judges its own.
+    fn is_judged(&self, key: &Key) -> bool {
+        let others = self.role == Role::Agent && *key != self.own;
+        self.role.judging(key.kind).is_some() && !others
     }
 
     /// What differs from what is shown.
@@ -119,127 +136,6 @@ impl Conditions {
     }
 }
 
-impl Context<'_> {
-    fn statements(&self, object: &Object) -> Statements {
-        let mut statements = Statements::new();
-        match object {
-            Object::Service(service) if ipam::is_ours(service) => {
-                self.of_service(service, &mut statements);
-                not_enforced(object.unenforced(), &mut statements);
-            }
-            // Somebody else's services carry nothing of ours.
-            Object::Service(_) => {}
-            Object::CiliumBGPClusterConfig(config) => {
-                self.of_cluster(config, &mut statements);
-                not_enforced(object.unenforced(), &mut statements);
-            }
-            Object::CiliumBGPPeerConfig(config) => {
-                self.of_peer_config(config, &mut statements);
-                not_enforced(object.unenforced(), &mut statements);
-            }
-            Object::CiliumBGPAdvertisement(_) => {
-                not_enforced(object.unenforced(), &mut statements);
-            }
-            // Pools carry what the allocator says, and the others have no conditions.
-            Object::CiliumLoadBalancerIPPool(_)
-            | Object::EndpointSlice(_)
-            | Object::Node(_)
-            | Object::Secret(_)
-            | Object::CiliumBGPNodeConfig(_)
-            | Object::CiliumBGPNodeConfigOverride(_) => {}
-        }
-        let generation = object.meta().generation;
-        for statement in statements.values_mut() {
-            statement.observed_generation = generation;
-        }
-        statements
-    }
-
-    fn of_service(&self, service: &Service, statements: &mut Statements) {
-        let remarks = self.balancer.remarks(service.name());
-        if !remarks.is_empty() {
-            let statement = Statement::new(
-                Truth::True,
-                own::REASON_UNUSABLE_BACKENDS,
-                remarks.join("; "),
-            );
-            statements.insert(own::UNUSABLE_BACKENDS.to_owned(), statement);
-        }
-    }
-
-    fn of_cluster(&self, config: &BgpClusterConfig, statements: &mut Statements) {
-        let name = &config.meta.name;
-        let peers = config.instances.iter().flat_map(|instance| &instance.peers);
-        let missing: BTreeSet<String> = peers
-            .filter_map(|peer| peer.peer_config.as_ref())
-            .filter(|name| {
-                let key = ObjectName::of_cluster(name);
-                !self.objects.peer_configs.contains_key(&key)
-            })
-            .cloned()
-            .collect();
-        let winners = self.ownership.winners(self.objects, name);
-        let rows = [
-            (
-                cluster_config::NO_MATCHING_NODE,
-                self.ownership.selects_none(name),
-                cluster_config::REASON_NO_MATCHING_NODE,
-                cluster_config::MESSAGE_NO_MATCHING_NODE.to_owned(),
-            ),
-            (
-                cluster_config::MISSING_PEER_CONFIGS,
-                !missing.is_empty(),
-                cluster_config::REASON_MISSING_PEER_CONFIGS,
-                said_if(!missing.is_empty(), || {
-                    cluster_config::missing_peer_configs(&missing)
-                }),
-            ),
-            (
-                cluster_config::CONFLICTING,
-                !winners.is_empty(),
-                cluster_config::REASON_CONFLICTING,
-                said_if(!winners.is_empty(), || {
-                    cluster_config::conflicting(&winners)
-                }),
-            ),
-        ];
-        for (kind, holds, reason, message) in rows {
-            statements.insert(
-                kind.to_owned(),
-                Statement::new(truth(holds), reason, message),
-            );
-        }
-    }
-
-    fn of_peer_config(&self, config: &BgpPeerConfig, statements: &mut Statements) {
-        let secret = config.session.auth_secret.as_deref();
-        let is_missing = |name: &&str| password(self.facts, self.objects, name).is_none();
-        let missing = secret.filter(is_missing).map(|name| {
-            let key = ObjectName::new(&self.facts.secrets_namespace, name);
-            if self.objects.secrets.contains_key(&key) {
-                let message = format!("Referenced Auth Secret \"{key}\" has no key \"password\"");
-                (peer_config::REASON_MISSING_PASSWORD, message)
-            } else {
-                let message = format!("Referenced Auth Secret \"{key}\" is missing");
-                (peer_config::REASON_MISSING_AUTH_SECRET, message)
-            }
-        });
-        let holds = truth(missing.is_some());
-        let (reason, message) =
-            missing.unwrap_or((peer_config::REASON_MISSING_AUTH_SECRET, String::new()));
-        let statement = Statement::new(holds, reason, message);
-        statements.insert(peer_config::MISSING_AUTH_SECRET.to_owned(), statement);
-    }
-}
-
-fn not_enforced(fields: &[Unenforced], statements: &mut Statements) {
-    if !fields.is_empty() {
-        let fields: Vec<String> = fields.iter().map(ToString::to_string).collect();
-        let statement = Statement::new(Truth::True, own::REASON_NOT_ENFORCED, fields.join("; "));
-        statements.insert(own::NOT_ENFORCED.to_owned(), statement);
-    }
-}
-
 fn said(condition: &Condition) -> Statement {
     Statement {
         status: condition.status,
@@ -252,12 +148,4 @@ fn said(condition: &Condition) -> Statement {
 /// The generation alone is not worth a write.
 fn says_the_same(one: &Statement, other: &Statement) -> bool {
     (one.status, &one.reason, &one.message) == (other.status, &other.reason, &other.message)
-}
-
-fn said_if(holds: bool, message: impl FnOnce() -> String) -> String {
-    if holds { message() } else { String::new() }
-}
-
-fn truth(holds: bool) -> Truth {
-    if holds { Truth::True } else { Truth::False }
 }

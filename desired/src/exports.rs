@@ -6,25 +6,24 @@
 //!     +-- its ready addresses, masked --> prefix --> contributions --------+  merged: the route
 //! ```
 //!
-//! A prefix has a contribution from each Service below it. Communities are united, and the largest
-//! local preference wins.
+//! A prefix has a contribution from each Service below it, and from the node itself for its pods and its
+//! interfaces. Communities are united, and the largest local preference wins.
 
+mod prefixes;
 mod routes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use api::bgp::{
-    Advertisement, AdvertisementSource, BgpAdvertisement, BgpPeerConfig, ServiceAddress,
-};
-use api::{Service, TrafficPolicy};
-use bgp_speaker_core::desired::{Attributes, ExportChange, ExportId};
-use types::{Family, NodeName, ObjectName, Prefix};
+use api::Service;
+use api::bgp::{AdvertisementSource, BgpAdvertisement, BgpPeerConfig};
+use bgp_speaker_core::desired::{ExportChange, ExportId};
+use types::{Family, ObjectName};
 
-use crate::balancer::Balancer;
 use crate::instances::ExportKey;
-use crate::ipam;
 use crate::objects::Objects;
-use routes::{Routes, join};
+use routes::{Contributor, Routes};
+
+pub(crate) use prefixes::Context;
 
 /// The index over advertisements and the Services they match.
 #[derive(Debug, Default)]
@@ -41,6 +40,8 @@ pub(crate) struct Exports {
     dirty_advertisements: BTreeSet<ObjectName>,
     /// Whether an export may have gained or lost advertisements.
     dirty_selection: bool,
+    /// Whether the node itself may contribute other routes.
+    dirty_node: bool,
 }
 
 #[derive(Debug)]
@@ -50,16 +51,20 @@ struct Export {
     routes: Routes,
 }
 
-/// What decides about an address besides the advertisements.
-pub(crate) struct Context<'c> {
-    pub(crate) objects: &'c Objects,
-    pub(crate) balancer: &'c Balancer,
-    pub(crate) node: &'c NodeName,
-}
-
 impl Exports {
     pub(crate) fn touch_service(&mut self, service: &ObjectName) {
         self.dirty_services.insert(service.clone());
+    }
+
+    /// The node has other prefixes or addresses.
+    pub(crate) fn touch_node(&mut self) {
+        self.dirty_node = true;
+    }
+
+    /// Whether addresses of Services are announced at all is decided anew.
+    pub(crate) fn touch_services(&mut self) {
+        let matched = self.matched.values().flatten();
+        self.dirty_services.extend(matched.cloned());
     }
 
     pub(crate) fn touch_advertisement(&mut self, advertisement: &ObjectName) {
@@ -108,6 +113,10 @@ impl Exports {
         self.match_advertisements(context.objects);
         if std::mem::take(&mut self.dirty_selection) {
             self.select_advertisements(context.objects);
+            self.dirty_node = true;
+        }
+        if std::mem::take(&mut self.dirty_node) {
+            self.contribute_node(context);
         }
         for name in std::mem::take(&mut self.dirty_services) {
             self.match_service(context.objects, &name);
@@ -178,8 +187,20 @@ impl Exports {
         }
     }
 
+    fn contribute_node(&mut self, context: &Context<'_>) {
+        for (key, export) in &mut self.active {
+            let advertisements = export.advertisements.iter();
+            let advertisements = advertisements
+                .filter_map(|name| context.objects.advertisements.get(name))
+                .flat_map(|advertisement| &advertisement.advertisements);
+            let routes = context.of_node(key.family, advertisements);
+            export.routes.set(&Contributor::Node, routes);
+        }
+    }
+
     fn contribute(&mut self, context: &Context<'_>, name: &ObjectName) {
         let mut keys = self.contributing.remove(name).unwrap_or_default();
+        let contributor = Contributor::Service(name.clone());
         let service = context.objects.services.get(name);
         for (key, export) in &mut self.active {
             let matched = &self.matched;
@@ -192,88 +213,20 @@ impl Exports {
                 .filter_map(|name| context.objects.advertisements.get(name))
                 .flat_map(|advertisement| &advertisement.advertisements);
             let routes = service.map_or_else(BTreeMap::new, |service| {
-                context.routes(service, key.family, advertisements)
+                context.of_service(service, key.family, advertisements)
             });
             if routes.is_empty() {
                 if keys.remove(key) {
-                    export.routes.set(name, routes);
+                    export.routes.set(&contributor, routes);
                 }
             } else {
                 keys.insert(key.clone());
-                export.routes.set(name, routes);
+                export.routes.set(&contributor, routes);
             }
         }
         if !keys.is_empty() {
             self.contributing.insert(name.clone(), keys);
         }
-    }
-}
-
-impl Context<'_> {
-    /// What the Service contributes in a family.
-    fn routes<'a>(
-        &self,
-        service: &Service,
-        family: Family,
-        advertisements: impl Iterator<Item = &'a Advertisement>,
-    ) -> BTreeMap<Prefix, Attributes> {
-        let mut routes: BTreeMap<Prefix, Attributes> = BTreeMap::new();
-        for advertisement in advertisements.filter(|entry| entry.selects(service)) {
-            let AdvertisementSource::Service { addresses, .. } = &advertisement.source else {
-                continue;
-            };
-            for kind in addresses {
-                for prefix in self.prefixes(service, family, *kind, &advertisement.source) {
-                    let attributes = routes.entry(prefix).or_default();
-                    join(attributes, &carried(advertisement));
-                }
-            }
-        }
-        routes
-    }
-
-    /// The prefixes of the Service's addresses that may be announced from this node.
-    fn prefixes(
-        &self,
-        service: &Service,
-        family: Family,
-        kind: ServiceAddress,
-        source: &AdvertisementSource,
-    ) -> BTreeSet<Prefix> {
-        let external = service.external_traffic_policy;
-        let (addresses, policy): (Vec<_>, _) = match kind {
-            // The class says who is to announce what was given; the others are the user's own.
-            ServiceAddress::LoadBalancerIp if !ipam::class_is_ours(service) => {
-                (Vec::new(), external)
-            }
-            ServiceAddress::LoadBalancerIp => (service.ingress_ips().collect(), external),
-            ServiceAddress::ExternalIp => (service.external_ips.clone(), external),
-            ServiceAddress::ClusterIp => {
-                (service.cluster_ips.clone(), service.internal_traffic_policy)
-            }
-        };
-        let aggregation = match policy {
-            TrafficPolicy::Cluster => source.aggregation(family),
-            TrafficPolicy::Local => None,
-        };
-        let is_wanted = |addr: &std::net::IpAddr| {
-            Family::of(*addr) == family && self.balancer.is_ready(service.name(), *addr)
-        };
-        let is_here = || match policy {
-            TrafficPolicy::Cluster => true,
-            TrafficPolicy::Local => self
-                .balancer
-                .is_local(self.objects, service.name(), self.node),
-        };
-        let addresses: Vec<_> = addresses.into_iter().filter(is_wanted).collect();
-        if addresses.is_empty() || !is_here() {
-            return BTreeSet::new();
-        }
-        let length = aggregation.unwrap_or(family.bits());
-        let prefixes = addresses.into_iter();
-        prefixes
-            .filter_map(|addr| Prefix::containing(addr, length).ok())
-            .collect()
     }
 }
 
@@ -291,15 +244,4 @@ fn matches(advertisement: &BgpAdvertisement, service: &Service) -> bool {
 fn selects(config: &BgpPeerConfig, family: Family, advertisement: &BgpAdvertisement) -> bool {
     let mut families = config.session.families.iter();
     families.any(|entry| entry.family == family && entry.selects(&advertisement.meta.labels))
-}
-
-fn carried(advertisement: &Advertisement) -> Attributes {
-    let attributes = &advertisement.attributes;
-    let large = attributes.large_communities.iter();
-    Attributes {
-        local_pref: attributes.local_preference,
-        communities: attributes.communities.clone(),
-        large: large.map(|c| (c.global, c.local1, c.local2)).collect(),
-        ..Attributes::default()
-    }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use api::SecretValue;
-use api::bgp::{BgpInstance, BgpPeer, SessionSettings};
+use api::bgp::{NodeInstance, NodePeer, NodeSpec, PeerAddress, SessionSettings};
 use api::condition::peer_config::PASSWORD;
 use bgp_speaker_core::desired::{
     ExportId, HoldTime, Instance, InstanceName, Peer, PeerName, Secret, Timers,
@@ -13,6 +13,7 @@ use bgp_speaker_core::desired::{
 use types::{Family, ObjectName, RouterId};
 
 use crate::Facts;
+use crate::network::Network;
 use crate::objects::Objects;
 
 /// Names the set of routes that peers with the same CiliumBGPPeerConfig get in a family.
@@ -42,6 +43,14 @@ pub enum Reason {
     NoRouterId,
     /// The peer has no `peerAddress`.
     NoAddress,
+    /// The peer is the default gateway, and there is none of that family.
+    NoGateway(Family),
+    /// The session's own address is not of the peer's family.
+    OtherFamily(IpAddr),
+    /// The interface of the source address has no address of the peer's family.
+    NoSource(String),
+    /// The interface of the source address has several addresses of the peer's family.
+    ManySources(String),
     /// The peer's CiliumBGPPeerConfig is not there.
     NoPeerConfig(String),
     /// The Secret is not there, or has no `password`. A session without it would be open to anybody.
@@ -59,6 +68,7 @@ pub(crate) struct Wanted {
 struct Builder<'b> {
     facts: &'b Facts,
     objects: &'b Objects,
+    network: &'b Network,
     export: &'b mut dyn FnMut(ExportKey) -> ExportId,
     left_out: &'b mut Vec<LeftOut>,
 }
@@ -71,6 +81,16 @@ impl fmt::Display for Reason {
                 f.write_str("no router ID is configured and the node has no IPv4 address")
             }
             Self::NoAddress => f.write_str("peerAddress is not set"),
+            Self::NoGateway(family) => write!(f, "there is no default gateway of {family}"),
+            Self::OtherFamily(addr) => {
+                write!(f, "the local address {addr} is not of the peer's family")
+            }
+            Self::NoSource(interface) => {
+                write!(f, "{interface} has no address to take as the source")
+            }
+            Self::ManySources(interface) => {
+                write!(f, "{interface} has several addresses to take as the source")
+            }
             Self::NoPeerConfig(name) => write!(f, "CiliumBGPPeerConfig {name} is not there"),
             Self::NoPassword(name) => write!(f, "Secret {name} with a password is not there"),
         }
@@ -87,22 +107,23 @@ impl fmt::Display for LeftOut {
 }
 
 impl Wanted {
-    /// What the node's config says. `export` gives the number of a set of routes.
+    /// What the node is to run. `export` gives the number of a set of routes.
     pub(crate) fn new(
         facts: &Facts,
         objects: &Objects,
-        owner: Option<&ObjectName>,
+        network: &Network,
+        spec: Option<&NodeSpec>,
         export: &mut dyn FnMut(ExportKey) -> ExportId,
     ) -> Self {
         let mut wanted = Self::default();
-        let config = owner.and_then(|owner| objects.clusters.get(owner));
         let mut builder = Builder {
             facts,
             objects,
+            network,
             export,
             left_out: &mut wanted.left_out,
         };
-        for instance in config.iter().flat_map(|config| &config.instances) {
+        for instance in spec.iter().flat_map(|spec| &spec.instances) {
             if let Some(built) = builder.instance(instance) {
                 wanted.instances.insert(built.name.clone(), built);
             }
@@ -119,19 +140,20 @@ pub(crate) fn password<'o>(facts: &Facts, objects: &'o Objects, name: &str) -> O
 }
 
 impl Builder<'_> {
-    fn instance(&mut self, instance: &BgpInstance) -> Option<Instance> {
+    fn instance(&mut self, instance: &NodeInstance) -> Option<Instance> {
         let Some(local_asn) = instance.local_asn else {
             self.leave_out(instance, None, Reason::NoLocalAsn);
             return None;
         };
-        let Some(router_id) = router_id(self.facts, self.objects) else {
+        let router_id = instance.router_id;
+        let Some(router_id) = router_id.or_else(|| self.router_id()) else {
             self.leave_out(instance, None, Reason::NoRouterId);
             return None;
         };
         let mut peers = BTreeMap::new();
         for peer in &instance.peers {
             match self.peer(peer) {
-                Ok(built) => drop(peers.insert(PeerName::from(peer.name.as_str()), built)),
+                Ok(built) => drop(peers.insert(PeerName::from(peer.peer.name.as_str()), built)),
                 Err(reason) => self.leave_out(instance, Some(peer), reason),
             }
         }
@@ -144,10 +166,10 @@ impl Builder<'_> {
         })
     }
 
-    fn peer(&mut self, peer: &BgpPeer) -> Result<Peer, Reason> {
-        let address = peer.address.as_ref().ok_or(Reason::NoAddress)?;
+    fn peer(&mut self, peer: &NodePeer) -> Result<Peer, Reason> {
+        let address = self.address(peer)?;
         let defaults = SessionSettings::default();
-        let (config, session) = match &peer.peer_config {
+        let (config, session) = match &peer.peer.peer_config {
             None => (None, &defaults),
             Some(name) => {
                 let key = ObjectName::of_cluster(name);
@@ -165,7 +187,8 @@ impl Builder<'_> {
         Ok(Peer {
             scope: address.zone.as_deref().map(Into::into),
             port: session.peer_port,
-            asn: peer.asn,
+            asn: peer.peer.asn,
+            local_address: self.local_address(peer, session, Family::of(address.addr))?,
             timers: timers(session),
             ebgp_multihop: session.multihop,
             password: password.transpose()?,
@@ -173,6 +196,59 @@ impl Builder<'_> {
             families: self.families(config.as_ref(), session),
             ..Peer::new(address.addr)
         })
+    }
+
+    /// Where the peer is: where it is said to be, else the default gateway if it is that.
+    fn address(&self, peer: &NodePeer) -> Result<PeerAddress, Reason> {
+        match (&peer.peer.address, peer.peer.default_gateway) {
+            (Some(address), _) => Ok(address.clone()),
+            (None, Some(family)) => {
+                let gateway = self.network.gateways.get(&family);
+                let gateway = gateway.ok_or(Reason::NoGateway(family))?;
+                Ok(PeerAddress {
+                    addr: *gateway,
+                    zone: None,
+                })
+            }
+            (None, None) => Err(Reason::NoAddress),
+        }
+    }
+
+    /// The session's own address: the node's override, else the only one of an interface, else any.
+    fn local_address(
+        &self,
+        peer: &NodePeer,
+        session: &SessionSettings,
+        family: Family,
+    ) -> Result<Option<IpAddr>, Reason> {
+        if let Some(addr) = peer.local_address {
+            let fits = Family::of(addr) == family;
+            return if fits {
+                Ok(Some(addr))
+            } else {
+                Err(Reason::OtherFamily(addr))
+            };
+        }
+        let Some(name) = &session.source_interface else {
+            return Ok(None);
+        };
+        let addresses = self.network.addresses(name);
+        let mut addresses = addresses.filter(|addr| Family::of(*addr) == family);
+        match (addresses.next(), addresses.next()) {
+            (Some(addr), None) => Ok(Some(addr)),
+            (None, _) => Err(Reason::NoSource(name.clone())),
+            (Some(_), Some(_)) => Err(Reason::ManySources(name.clone())),
+        }
+    }
+
+    /// The configured one, else the node's IPv4 address, else what the agent made up.
+    fn router_id(&self) -> Option<RouterId> {
+        let of_node = || match self.objects.node(&self.facts.node).address(Family::V4)? {
+            IpAddr::V4(addr) => RouterId::try_from(addr).ok(),
+            IpAddr::V6(_) => None,
+        };
+        let configured = self.facts.router_id.or_else(of_node);
+        configured.or(self.facts.spare_router_id)
     }
 
     fn families(
@@ -195,22 +271,13 @@ impl Builder<'_> {
         families
     }
 
-    fn leave_out(&mut self, instance: &BgpInstance, peer: Option<&BgpPeer>, reason: Reason) {
+    fn leave_out(&mut self, instance: &NodeInstance, peer: Option<&NodePeer>, reason: Reason) {
         self.left_out.push(LeftOut {
             instance: instance.name.clone(),
-            peer: peer.map(|peer| peer.name.clone()),
+            peer: peer.map(|peer| peer.peer.name.clone()),
             reason,
         });
     }
-}
-
-/// The configured one, else the node's IPv4 address, else what the agent made up.
-fn router_id(facts: &Facts, objects: &Objects) -> Option<RouterId> {
-    let of_node = || match objects.node(&facts.node).address(Family::V4)? {
-        IpAddr::V4(addr) => RouterId::try_from(addr).ok(),
-        IpAddr::V6(_) => None,
-    };
-    facts.router_id.or_else(of_node).or(facts.spare_router_id)
 }
 
 fn timers(session: &SessionSettings) -> Timers {

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use api::bgp::{BgpAdvertisement, BgpClusterConfig, BgpPeerConfig, NodeConfig, NodeConfigOverride};
+use api::bgp::{
+    BgpAdvertisement, BgpClusterConfig, BgpPeerConfig, NodeConfig, NodeConfigOverride, NodeSpec,
+};
 use api::{
     EndpointSlice, Fault, Key, Kind, LoadBalancerIPPool, Metadata, Node, Object, Secret, Service,
 };
@@ -12,20 +14,6 @@ use types::{NodeName, ObjectName};
 
 /// What LB-IPAM's decisions depend on.
 pub(crate) const IPAM: [Kind; 2] = [Kind::Service, Kind::CiliumLoadBalancerIPPool];
-
-/// What the balancer's tables depend on.
-pub(crate) const BALANCER: [Kind; 2] = [Kind::Service, Kind::EndpointSlice];
-
-/// What BGP sessions and routes depend on.
-pub(crate) const BGP: [Kind; 7] = [
-    Kind::Service,
-    Kind::EndpointSlice,
-    Kind::Node,
-    Kind::Secret,
-    Kind::CiliumBGPClusterConfig,
-    Kind::CiliumBGPPeerConfig,
-    Kind::CiliumBGPAdvertisement,
-];
 
 /// The objects as they are known: the last good value of each.
 #[derive(Debug, Default)]
@@ -131,8 +119,15 @@ impl Objects {
                 name: name.clone(),
                 addresses: Vec::new(),
                 pod_cidrs: Vec::new(),
+                unschedulable: false,
             })
         })
+    }
+
+    /// What the node is to run, by its own object.
+    pub(crate) fn node_config(&self, name: &NodeName) -> Option<&NodeSpec> {
+        let key = ObjectName::of_cluster(name.as_str());
+        self.node_configs.get(&key).map(|config| &config.spec)
     }
 
     fn insert(&mut self, name: ObjectName, object: Object) {

@@ -1,12 +1,14 @@
 //! Which CiliumBGPClusterConfig a node belongs to.
 //!
-//! Departs from Cilium: there the first config to reach a node keeps it. Here the oldest config that
-//! selects a node has it (of two equally old ones the first by name), so that the answer follows from the
-//! objects and is the same after a restart.
+//! The config that has a node keeps it while it selects it: a CiliumBGPNodeConfig says which that is. A
+//! node without one goes to the oldest config that selects it (of two equally old ones the first by
+//! name). A node on its own has no such object: there the oldest config has it, so that the answer
+//! follows from the objects and is the same after a restart.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use api::Timestamp;
+use api::bgp::BgpClusterConfig;
+use api::{Owner, Timestamp};
 use types::{NodeName, ObjectName};
 
 use crate::objects::Objects;
@@ -14,8 +16,8 @@ use crate::objects::Objects;
 /// The index over configs and the nodes they select.
 #[derive(Debug)]
 pub(crate) struct Ownership {
-    /// This node counts as one, also without an object.
-    own: NodeName,
+    /// This node counts as one, also without an object; none for an operator.
+    own: Option<NodeName>,
     /// The nodes that each config selects.
     selected: BTreeMap<ObjectName, BTreeSet<NodeName>>,
     /// The configs that select each node.
@@ -24,10 +26,19 @@ pub(crate) struct Ownership {
     dirty_configs: BTreeSet<ObjectName>,
 }
 
+/// What a change of configs and nodes concerns.
+#[derive(Debug, Default)]
+pub(crate) struct Concerned {
+    /// Configs whose nodes may be others, or belong to others.
+    pub(crate) configs: BTreeSet<ObjectName>,
+    /// Nodes that may belong to another config, or whose config is another.
+    pub(crate) nodes: BTreeSet<NodeName>,
+}
+
 impl Ownership {
-    pub(crate) fn new(own: NodeName) -> Self {
+    pub(crate) fn new(own: Option<NodeName>) -> Self {
         Self {
-            dirty_nodes: [own.clone()].into(),
+            dirty_nodes: own.iter().cloned().collect(),
             own,
             selected: BTreeMap::new(),
             selecting: BTreeMap::new(),
@@ -43,86 +54,89 @@ impl Ownership {
         self.dirty_configs.insert(config.clone());
     }
 
-    /// Works through what was touched. The configs whose nodes may have changed, or the owners of those.
-    pub(crate) fn settle(&mut self, objects: &Objects) -> BTreeSet<ObjectName> {
-        let mut concerned = BTreeSet::new();
+    /// Works through what was touched.
+    pub(crate) fn settle(&mut self, objects: &Objects) -> Concerned {
+        let mut concerned = Concerned::default();
         for config in std::mem::take(&mut self.dirty_configs) {
-            // Its age may have changed, so whoever shares a node with it may win or lose.
-            self.share(&config, &mut concerned);
-            let nodes = match objects.clusters.get(&config) {
-                Some(found) => {
-                    let known = objects.nodes.values().map(|node| &node.name);
-                    let known: BTreeSet<&NodeName> = known.chain([&self.own]).collect();
-                    let selects = |name: &&NodeName| found.selects(&objects.node(name));
-                    known.into_iter().filter(selects).cloned().collect()
-                }
-                None => BTreeSet::new(),
-            };
-            let old = self.selected.remove(&config).unwrap_or_default();
-            for node in &old {
-                self.deselect(node, &config);
-            }
-            for node in &nodes {
-                let selecting = self.selecting.entry(node.clone()).or_default();
-                selecting.insert(config.clone());
-            }
-            self.selected.insert(config.clone(), nodes);
-            self.share(&config, &mut concerned);
-            if !objects.clusters.contains_key(&config) {
-                self.selected.remove(&config);
-            }
-            concerned.insert(config);
+            self.settle_config(objects, config, &mut concerned);
         }
         for node in std::mem::take(&mut self.dirty_nodes) {
-            self.select(objects, &node, &mut concerned);
+            self.settle_node(objects, node, &mut concerned);
         }
         concerned
     }
 
-    /// The config that the node belongs to.
-    pub(crate) fn owner(&self, objects: &Objects, node: &NodeName) -> Option<ObjectName> {
-        let configs = self.selecting.get(node)?.iter();
-        let configs = configs.filter_map(|name| objects.clusters.get(name));
-        let oldest = configs.min_by_key(|config| age(config.meta.created, &config.meta.name))?;
-        Some(oldest.meta.name.clone())
+    /// The config that the node belongs to. `incumbent` is the one that has it.
+    pub(crate) fn owner<'o>(
+        &self,
+        objects: &'o Objects,
+        node: &NodeName,
+        incumbent: Option<&Owner>,
+    ) -> Option<&'o BgpClusterConfig> {
+        let names = self.selecting.get(node)?.iter();
+        let configs = names.filter_map(|name| objects.clusters.get(name).map(AsRef::as_ref));
+        let has_it =
+            |config: &&BgpClusterConfig| incumbent.is_some_and(|owner| is_same(owner, config));
+        let found = configs.clone().find(has_it);
+        found.or_else(|| configs.min_by_key(|config| age(config)))
     }
 
-    /// Whether the config selects no node at all.
-    pub(crate) fn selects_none(&self, config: &ObjectName) -> bool {
-        self.selected.get(config).is_none_or(BTreeSet::is_empty)
+    /// The nodes that the config selects.
+    pub(crate) fn selected(&self, config: &ObjectName) -> impl Iterator<Item = &NodeName> {
+        self.selected.get(config).into_iter().flatten()
     }
 
-    /// The configs that nodes selected by this one belong to instead.
-    pub(crate) fn winners(&self, objects: &Objects, config: &ObjectName) -> BTreeSet<String> {
-        let nodes = self.selected.get(config).into_iter().flatten();
-        let owners = nodes.filter_map(|node| self.owner(objects, node));
-        owners
-            .filter(|owner| owner != config)
-            .map(|owner| owner.name.as_ref().to_owned())
-            .collect()
+    /// The configs that select the node.
+    pub(crate) fn selecting(&self, node: &NodeName) -> impl Iterator<Item = &ObjectName> {
+        self.selecting.get(node).into_iter().flatten()
     }
 
-    fn select(&mut self, objects: &Objects, name: &NodeName, concerned: &mut BTreeSet<ObjectName>) {
-        let exists = *name == self.own
-            || objects
-                .nodes
-                .contains_key(&ObjectName::of_cluster(name.as_str()));
+    fn settle_config(&mut self, objects: &Objects, config: ObjectName, concerned: &mut Concerned) {
+        // Its age may have changed, so whoever shares a node with it may win or lose.
+        self.share(&config, concerned);
+        let nodes = match objects.clusters.get(&config) {
+            Some(found) => {
+                let known = objects.nodes.values().map(|node| &node.name);
+                let known: BTreeSet<&NodeName> = known.chain(&self.own).collect();
+                let selects = |name: &&NodeName| found.selects(&objects.node(name));
+                known.into_iter().filter(selects).cloned().collect()
+            }
+            None => BTreeSet::new(),
+        };
+        for node in self.selected.remove(&config).unwrap_or_default() {
+            self.deselect(&node, &config);
+        }
+        for node in &nodes {
+            let selecting = self.selecting.entry(node.clone()).or_default();
+            selecting.insert(config.clone());
+        }
+        self.selected.insert(config.clone(), nodes);
+        self.share(&config, concerned);
+        if !objects.clusters.contains_key(&config) {
+            self.selected.remove(&config);
+        }
+        concerned.configs.insert(config);
+    }
+
+    fn settle_node(&mut self, objects: &Objects, name: NodeName, concerned: &mut Concerned) {
+        let key = ObjectName::of_cluster(name.as_str());
+        let exists = self.own.as_ref() == Some(&name) || objects.nodes.contains_key(&key);
         let new: BTreeSet<ObjectName> = if exists {
-            let node = objects.node(name);
+            let node = objects.node(&name);
             let configs = objects.clusters.iter();
             let selecting = configs.filter(|(_, config)| config.selects(&node));
             selecting.map(|(name, _)| name.clone()).collect()
         } else {
             BTreeSet::new()
         };
-        let old = self.selecting.remove(name).unwrap_or_default();
+        let old = self.selecting.remove(&name).unwrap_or_default();
         if old != new {
             // Those that selected it before and after are concerned too: its owner may have changed.
-            concerned.extend(old.union(&new).cloned());
+            concerned.configs.extend(old.union(&new).cloned());
         }
         for config in old.difference(&new) {
             if let Some(nodes) = self.selected.get_mut(config) {
-                nodes.remove(name);
+                nodes.remove(&name);
             }
         }
         for config in new.difference(&old) {
@@ -132,6 +146,7 @@ impl Ownership {
         if !new.is_empty() {
             self.selecting.insert(name.clone(), new);
         }
+        concerned.nodes.insert(name);
     }
 
     fn deselect(&mut self, node: &NodeName, config: &ObjectName) {
@@ -143,15 +158,23 @@ impl Ownership {
         }
     }
 
-    /// Adds the configs that select a node which this one selects too.
-    fn share(&self, config: &ObjectName, concerned: &mut BTreeSet<ObjectName>) {
-        let nodes = self.selected.get(config).into_iter().flatten();
-        let others = nodes.filter_map(|node| self.selecting.get(node));
-        concerned.extend(others.flatten().cloned());
+    /// Adds the nodes that the config selects, and the configs that select one of those too.
+    fn share(&self, config: &ObjectName, concerned: &mut Concerned) {
+        for node in self.selected(config) {
+            concerned.configs.extend(self.selecting(node).cloned());
+            concerned.nodes.insert(node.clone());
+        }
     }
 }
 
+/// Whether the owner that an object names is this config, and not an earlier one of the same name.
+fn is_same(owner: &Owner, config: &BgpClusterConfig) -> bool {
+    let uids = (&owner.uid, &config.meta.uid);
+    let same_uid = !matches!(uids, (Some(theirs), Some(its)) if theirs != its);
+    *owner.name == *config.meta.name.name && same_uid
+}
+
 /// What is least is oldest. Objects without a time come from before there were times.
-fn age(created: Option<Timestamp>, name: &ObjectName) -> (Option<Timestamp>, &ObjectName) {
-    (created, name)
+fn age(config: &BgpClusterConfig) -> (Option<Timestamp>, &ObjectName) {
+    (config.meta.created, &config.meta.name)
 }

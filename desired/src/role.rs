@@ -24,6 +24,9 @@ pub enum Forwarding {
     Elsewhere,
 }
 
+/// What the balancer's tables, and announcements instead of it, depend on.
+const ENDPOINTS: &[Kind] = &[Kind::Service, Kind::EndpointSlice];
+
 impl Role {
     /// The kinds of objects that are needed, all of which must be reported.
     #[must_use]
@@ -60,6 +63,104 @@ impl Role {
                 Kind::CiliumBGPAdvertisement,
                 Kind::CiliumBGPNodeConfig,
             ],
+        }
+    }
+
+    /// Whether this process runs what it decides on a node.
+    pub(crate) const fn is_node(self) -> bool {
+        match self {
+            Self::Standalone | Self::Agent => true,
+            Self::Operator => false,
+        }
+    }
+
+    /// Whether this process decides which node belongs to which CiliumBGPClusterConfig.
+    pub(crate) const fn assigns_nodes(self) -> bool {
+        match self {
+            Self::Standalone | Self::Operator => true,
+            Self::Agent => false,
+        }
+    }
+
+    /// What BGP depends on: sessions and routes of a node, or the configurations of nodes.
+    pub(crate) const fn bgp(self) -> &'static [Kind] {
+        match self {
+            Self::Standalone => &[
+                Kind::Service,
+                Kind::EndpointSlice,
+                Kind::Node,
+                Kind::Secret,
+                Kind::CiliumBGPClusterConfig,
+                Kind::CiliumBGPPeerConfig,
+                Kind::CiliumBGPAdvertisement,
+                Kind::CiliumBGPNodeConfigOverride,
+            ],
+            Self::Operator => &[
+                Kind::Node,
+                Kind::CiliumBGPClusterConfig,
+                Kind::CiliumBGPNodeConfig,
+                Kind::CiliumBGPNodeConfigOverride,
+            ],
+            Self::Agent => &[
+                Kind::Service,
+                Kind::EndpointSlice,
+                Kind::Node,
+                Kind::Secret,
+                Kind::CiliumBGPPeerConfig,
+                Kind::CiliumBGPAdvertisement,
+                Kind::CiliumBGPNodeConfig,
+            ],
+        }
+    }
+
+    /// What the balancer depends on.
+    pub(crate) const fn balancer(self) -> &'static [Kind] {
+        ENDPOINTS
+    }
+
+    /// What must be known before an object of the kind can be judged; none if it is not judged here.
+    pub(crate) const fn judging(self, kind: Kind) -> Option<&'static [Kind]> {
+        match (self, kind) {
+            (Self::Standalone, Kind::Service) => Some(ENDPOINTS),
+            (Self::Operator, Kind::Service) => Some(&[Kind::Service]),
+            (
+                Self::Standalone,
+                Kind::CiliumBGPClusterConfig
+                | Kind::CiliumBGPPeerConfig
+                | Kind::CiliumBGPAdvertisement
+                | Kind::CiliumBGPNodeConfig,
+            ) => Some(Self::Standalone.bgp()),
+            (Self::Operator, Kind::CiliumBGPClusterConfig) => Some(&[
+                Kind::Node,
+                Kind::CiliumBGPClusterConfig,
+                Kind::CiliumBGPPeerConfig,
+                Kind::CiliumBGPNodeConfig,
+                Kind::CiliumBGPNodeConfigOverride,
+            ]),
+            (Self::Operator, Kind::CiliumBGPPeerConfig) => {
+                Some(&[Kind::CiliumBGPPeerConfig, Kind::Secret])
+            }
+            (Self::Operator, Kind::CiliumBGPAdvertisement) => Some(&[Kind::CiliumBGPAdvertisement]),
+            (Self::Agent, Kind::CiliumBGPNodeConfig) => Some(Self::Agent.bgp()),
+            // What an operator says of an object, the agents of its nodes do not say again.
+            (
+                Self::Agent,
+                Kind::Service
+                | Kind::CiliumBGPClusterConfig
+                | Kind::CiliumBGPPeerConfig
+                | Kind::CiliumBGPAdvertisement,
+            )
+            // Its agent says how a node is.
+            | (Self::Operator, Kind::CiliumBGPNodeConfig)
+            // Pools carry what the allocator says, and the others have no conditions.
+            | (
+                _,
+                Kind::EndpointSlice
+                | Kind::Node
+                | Kind::Secret
+                | Kind::CiliumLoadBalancerIPPool
+                | Kind::CiliumBGPNodeConfigOverride,
+            ) => None,
         }
     }
 }

@@ -21,7 +21,7 @@ mod wish;
 pub use duty::{Input, Report};
 pub use election::{BadTerms, Fence, Fenced, Terms};
 pub use operator::{Operator, OperatorHandle};
-pub use runner::{Options, Runner, Standing};
+pub use runner::{Options, Runner, Standing, View, World};
 pub use summary::Summary;
 pub use tally::{Ending, Tally};
 pub use term::Duties;

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use store::{LeaseName, Leases, Objects, Source, Statuses};
+use store::{LeaseName, LeaseRecord, Leases, Objects, Source, Statuses, WriteError};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tracing::info;
@@ -26,6 +26,21 @@ pub struct Options {
     pub duties: Duties,
 }
 
+/// What a leader works on.
+pub trait World: Send + 'static {
+    /// Where a leader reads from.
+    type Source: Source + 'static;
+    /// Where it writes to.
+    type Writer: Statuses + Objects + Clone + 'static;
+
+    /// Begins a term: makes a source that lists everything anew, and writes behind the fence what has
+    /// to be there before that.
+    fn source(&self, fence: Fence) -> impl Future<Output = Self::Source> + Send + use<Self>;
+
+    /// The writer of a term. A store that can, refuses its writes once the lease says something else.
+    fn writer(&self, lease: &LeaseName, term: &LeaseRecord) -> Self::Writer;
+}
+
 /// An operator among others. Dropping it ends it at once, and the lease runs out;
 /// [`Runner::stop`] gives it back.
 #[derive(Debug)]
@@ -35,13 +50,19 @@ pub struct Runner {
     task: JoinHandle<()>,
 }
 
+/// Looks at an operator.
+#[derive(Clone, Debug)]
+pub struct View(Arc<Shared>);
+
 /// How an operator stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It waits; this one holds the lease, as far as it is known.
+    /// It waits.
     Standby {
-        /// Who leads.
+        /// Who leads, as far as it is known.
         holder: Option<String>,
+        /// Why the lease cannot be reached.
+        trouble: Option<WriteError>,
     },
     /// It leads.
     Leading {
@@ -60,32 +81,26 @@ struct Shared {
 
 #[derive(Debug)]
 enum Role {
-    Standby { holder: Option<String> },
+    Standby {
+        holder: Option<String>,
+        trouble: Option<WriteError>,
+    },
     Leading(Arc<Live>),
     Ended,
 }
 
-struct Shell<W, B> {
+struct Shell<W> {
     shared: Arc<Shared>,
-    writer: W,
-    begin: B,
+    world: W,
     options: Options,
 }
 
 impl Runner {
-    /// Competes for the lease. With each term `begin` makes a source that lists everything anew; it is
-    /// given the term's fence for what it has to write before that. Must be called in a tokio runtime.
-    pub fn spawn<L, W, S, F>(
-        leases: L,
-        writer: W,
-        begin: impl Fn(Fence) -> F + Send + 'static,
-        options: Options,
-    ) -> Self
+    /// Competes for the lease, and leads while it has it. Must be called in a tokio runtime.
+    pub fn spawn<L, W>(leases: L, world: W, options: Options) -> Self
     where
         L: Leases + Clone + 'static,
-        W: Statuses + Objects + Clone + 'static,
-        S: Source + 'static,
-        F: Future<Output = S> + Send + 'static,
+        W: World,
     {
         let elector = Elector::spawn(
             leases,
@@ -93,39 +108,28 @@ impl Runner {
             options.identity.clone(),
             options.terms,
         );
+        let role = Role::Standby {
+            holder: None,
+            trouble: None,
+        };
         let shared = Arc::new(Shared {
-            role: Mutex::new(Role::Standby { holder: None }),
+            role: Mutex::new(role),
             tally: Tally::default(),
         });
         let (stop, stopped) = mpsc::channel(1);
         let shell = Shell {
             shared: Arc::clone(&shared),
-            writer,
-            begin,
+            world,
             options,
         };
         let task = tokio::spawn(shell.run(elector, stopped));
         Self { shared, stop, task }
     }
 
-    /// How it stands now.
+    /// Shows how it stands, also after it has ended.
     #[must_use]
-    pub fn standing(&self) -> Standing {
-        match &*self.shared.role() {
-            Role::Standby { holder } => Standing::Standby {
-                holder: holder.clone(),
-            },
-            Role::Leading(live) => Standing::Leading {
-                summary: live.summary(),
-            },
-            Role::Ended => Standing::Ended,
-        }
-    }
-
-    /// What it has written.
-    #[must_use]
-    pub fn tally(&self) -> &Tally {
-        &self.shared.tally
+    pub fn view(&self) -> View {
+        View(Arc::clone(&self.shared))
     }
 
     /// Ends it: nothing new is written, what is under way ends, and the lease is given back so that
@@ -146,6 +150,29 @@ impl Runner {
     }
 }
 
+impl View {
+    /// How the operator stands now.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        match &*self.0.role() {
+            Role::Standby { holder, trouble } => Standing::Standby {
+                holder: holder.clone(),
+                trouble: trouble.clone(),
+            },
+            Role::Leading(live) => Standing::Leading {
+                summary: live.summary(),
+            },
+            Role::Ended => Standing::Ended,
+        }
+    }
+
+    /// What it has written.
+    #[must_use]
+    pub fn tally(&self) -> &Tally {
+        &self.0.tally
+    }
+}
+
 impl Drop for Runner {
     fn drop(&mut self) {
         self.task.abort();
@@ -160,13 +187,7 @@ impl Shared {
     }
 }
 
-impl<W, B, S, F> Shell<W, B>
-where
-    W: Statuses + Objects + Clone + 'static,
-    B: Fn(Fence) -> F,
-    S: Source + 'static,
-    F: Future<Output = S> + Send + 'static,
-{
+impl<W: World> Shell<W> {
     async fn run(self, mut elector: Elector, mut stopped: mpsc::Receiver<()>) {
         let mut term = None;
         loop {
@@ -175,8 +196,10 @@ where
                     // The old term ends before another begins.
                     drop(term.take());
                     match turn {
-                        Turn::Standby { holder } => self.turn(Role::Standby { holder }),
-                        Turn::Leading(fence) => term = Some(self.begin(fence)),
+                        Turn::Standby { holder, trouble } => {
+                            self.turn(Role::Standby { holder, trouble });
+                        }
+                        Turn::Leading(fence, record) => term = Some(self.begin(fence, &record)),
                         Turn::Ended => break,
                     }
                 }
@@ -194,9 +217,10 @@ where
         info!("the operator has ended");
     }
 
-    fn begin(&self, fence: Fence) -> Term {
-        let source = (self.begin)(fence.clone());
-        let writer = self.shared.tally.around(self.writer.clone());
+    fn begin(&self, fence: Fence, record: &LeaseRecord) -> Term {
+        let source = self.world.source(fence.clone());
+        let writer = self.world.writer(&self.options.lease, record);
+        let writer = self.shared.tally.around(writer);
         let term = Term::begin(fence, source, writer, self.options.duties.clone());
         self.turn(Role::Leading(term.live()));
         term

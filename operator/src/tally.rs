@@ -36,15 +36,6 @@ pub(crate) struct Counted<W> {
 }
 
 impl Ending {
-    /// Every way to end.
-    pub const ALL: [Self; 5] = [
-        Self::Written,
-        Self::Conflict,
-        Self::Gone,
-        Self::Forbidden,
-        Self::Unavailable,
-    ];
-
     /// As metrics have it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -57,13 +48,14 @@ impl Ending {
         }
     }
 
-    fn of<T>(result: &Result<T, WriteError>) -> Self {
-        match result {
-            Ok(_) => Self::Written,
-            Err(WriteError::Conflict) => Self::Conflict,
-            Err(WriteError::Gone) => Self::Gone,
-            Err(WriteError::Forbidden(_)) => Self::Forbidden,
-            Err(WriteError::Unavailable(_)) => Self::Unavailable,
+    /// How a write ended that came to nothing.
+    #[must_use]
+    pub fn of_error(error: &WriteError) -> Self {
+        match error {
+            WriteError::Conflict => Self::Conflict,
+            WriteError::Gone => Self::Gone,
+            WriteError::Forbidden(_) => Self::Forbidden,
+            WriteError::Unavailable(_) => Self::Unavailable,
         }
     }
 }
@@ -81,7 +73,11 @@ impl Tally {
     }
 
     fn note<T>(&self, kind: &'static str, result: &Result<T, WriteError>) {
-        *self.lock().entry((kind, Ending::of(result))).or_default() += 1;
+        let ending = result
+            .as_ref()
+            .err()
+            .map_or(Ending::Written, Ending::of_error);
+        *self.lock().entry((kind, ending)).or_default() += 1;
     }
 
     /// A panic leaves counts that are right.

@@ -16,6 +16,8 @@ use std::time::Duration;
 
 use ipnet::Ipv4Net;
 
+pub use value::duration;
+
 /// What agents and operators do, as far as the cluster says. The default is what an empty ConfigMap
 /// means.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]

@@ -107,6 +107,16 @@ fn every_key_has_an_effect() {
 }
 
 #[test]
+fn the_document_names_every_key() {
+    let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/kubernetes.md");
+    let document = std::fs::read_to_string(document).unwrap();
+
+    for key in Settings::keys() {
+        assert!(document.contains(&format!("`{key}`")), "{key}");
+    }
+}
+
+#[test]
 fn values_that_make_no_sense_are_faults_with_key_and_reason() {
     for (pairs, expected) in [
         (
@@ -264,11 +274,7 @@ fn durations_are_written_as_go_writes_them() {
         ("500ms", 500),
         ("1h0m1s", 3_601_000),
     ] {
-        assert_eq!(
-            value::duration(text),
-            Ok(Duration::from_millis(millis)),
-            "{text}"
-        );
+        assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
     }
     for text in [
         "",
@@ -282,7 +288,7 @@ fn durations_are_written_as_go_writes_them() {
         "99999999999999999999s",
         "1é",
     ] {
-        assert!(value::duration(text).is_err(), "{text}");
+        assert!(duration(text).is_err(), "{text}");
     }
 }
 

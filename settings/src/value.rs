@@ -16,8 +16,11 @@ pub(crate) fn boolean(text: &str) -> Result<bool, String> {
     }
 }
 
-/// Numbers with units, as in `1m30s` or `500ms`.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+/// Reads a duration: numbers with units, as in `1m30s` or `500ms`.
+///
+/// # Errors
+/// What is wrong with it, as in "is not a duration".
+pub fn duration(text: &str) -> Result<Duration, String> {
     let bad = || "is not a duration, such as 15s or 1m30s".to_owned();
     let mut rest = text;
     let mut total = Duration::ZERO;

@@ -55,6 +55,7 @@ impl Api for Node {
             problems,
             remarks: conditions::remarks(&snapshot)
                 .into_iter()
+                .chain(told.remark.clone())
                 .chain(self.led())
                 .chain(self.unreported())
                 .collect(),
@@ -204,8 +205,8 @@ impl Node {
 
     /// What a person should know of who leads the operators.
     fn led(&self) -> Option<String> {
-        let leader = self.leader.as_ref()?;
-        leader.known().remark(leader.lease())
+        let guide = self.guide.as_ref()?;
+        guide.known().remark(guide.lease())
     }
 
     /// Why others cannot read how this node's sessions are.
@@ -218,13 +219,13 @@ impl Node {
     }
 
     fn shown_operator(&self) -> Option<agent_api::Operator> {
-        let leader = self.leader.as_ref()?;
-        let holder = match leader.known() {
+        let guide = self.guide.as_ref()?;
+        let holder = match guide.known() {
             Leadership::Held(holder) => Some(holder),
             Leadership::Unknown | Leadership::Vacant(_) | Leadership::Unreadable(_) => None,
         };
         Some(agent_api::Operator {
-            lease: leader.lease().to_string(),
+            lease: guide.lease().to_string(),
             holder,
         })
     }

@@ -5,7 +5,10 @@ mod announced;
 mod api;
 mod conditions;
 mod end_of_rib;
+#[cfg(feature = "etcd")]
+mod fleet;
 mod gate;
+mod guide;
 mod leader;
 mod node;
 mod origin;

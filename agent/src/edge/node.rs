@@ -16,12 +16,12 @@ use xdp_l4lb::{AttachMode, Balancer, BalancerConfig, Outer, Sizes, Sources};
 use xdp_l4lb_core::Capacity;
 use xdp_l4lb_core::desired::{Service, ServiceKey};
 
-use super::leader::Leader;
+use super::guide::Guide;
 use super::origin::{Opened, Origin};
 use super::report::{Reports, Subject};
 use super::wiring::Wiring;
 use crate::config::{self, Config, Edge, XdpMode};
-use crate::{http, stop};
+use crate::{http, stop, surroundings};
 
 /// The seed of every node's Maglev tables: the same in the whole fleet.
 const MAGLEV_SEED: u64 = 0x736c_7569_6365_3031;
@@ -37,8 +37,8 @@ pub(super) struct Node {
     pub(super) hub: HubHandle,
     pub(super) origin: Origin,
     pub(super) role: Role,
-    /// Who leads the operators, where they are elsewhere.
-    pub(super) leader: Option<Leader>,
+    /// Who leads the operators, where there are others.
+    pub(super) guide: Option<Guide>,
     pub(super) overrides: Overrides,
     /// The operator, where its duties are this node's.
     pub(super) operator: Option<OperatorHandle>,
@@ -58,6 +58,8 @@ pub(super) struct Node {
 pub(super) struct Told {
     pub(super) services: BTreeMap<ServiceKey, Service>,
     pub(super) left_out: Vec<String>,
+    /// What a person should know of the node's own state.
+    pub(super) remark: Option<String>,
     pub(super) progress: Progress,
     /// Whether peers were told that everything has been announced.
     pub(super) end_of_rib: bool,
@@ -73,7 +75,8 @@ pub(crate) async fn run(config: &Config, own: &Edge) -> Result<()> {
     let metrics = http::listen_metrics(config.metrics).await?;
     let (node, inputs) = start(config, own).await?;
     let node = Arc::new(node);
-    let wiring = Wiring::new(Arc::clone(&node), facts(config, own, &node), inputs);
+    let facts = facts(config, own, &node);
+    let wiring = Wiring::new(Arc::clone(&node), facts, own.bgp.enabled, inputs);
     let served = http::serve_api(listener, Arc::clone(&node), stop::requested());
     let scraped = http::serve_metrics(metrics, Arc::clone(&node), stop::requested());
     tracing::info!(node = %config.node, balances = node.balancer.is_some(), "the node has started");
@@ -84,6 +87,9 @@ pub(crate) async fn run(config: &Config, own: &Edge) -> Result<()> {
         () = stop::requested() => Ok(()),
     };
     tracing::info!("stopping; traffic goes on");
+    if let Some(guide) = &node.guide {
+        guide.leave().await;
+    }
     node.speaker.clone().stop(Exit::Restart).await;
     outcome
 }
@@ -121,7 +127,7 @@ async fn start(
         hub: opened.hub,
         origin: opened.origin,
         role: opened.role,
-        leader: opened.leader,
+        guide: opened.guide,
         overrides: opened.overrides,
         operator,
         balancer,
@@ -142,7 +148,10 @@ fn facts(config: &Config, own: &Edge, node: &Node) -> Facts {
             None => Forwarding::Elsewhere,
         },
         router_id: own.bgp.router_id,
+        spare_router_id: surroundings::spare_router_id(),
         secrets_namespace: own.bgp.secrets_namespace.as_str().into(),
+        status_reports: own.bgp.status_report,
+        announce_empty: own.bgp.announce_empty,
         ..Facts::new(config.node.clone())
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use agent_api::{Source, SourceKind};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use api::Kind;
 use desired::Role;
 use operator::{Operator, OperatorHandle};
@@ -13,15 +13,16 @@ use store::{Directory, DirectoryConfig, Faults, Hub, HubHandle, LeaseName, Overr
 use tokio::sync::{mpsc, watch};
 use types::{Family, NodeName};
 
+use super::guide::Guide;
 use super::leader::Leader;
 use super::remote::Remote;
 use crate::config::{Edge, Kubernetes, SourceConfig};
 
 /// The operators' lease, in the namespace that they are in.
-const LEASE: &str = "sluicegate-operator";
+pub(super) const LEASE: &str = "sluicegate-operator";
 
 /// Where operators are, if nobody says otherwise.
-const NAMESPACE: &str = "kube-system";
+pub(super) const NAMESPACE: &str = "kube-system";
 
 /// Endpoints of Services that nobody balances are not asked for.
 const BALANCED: &str = "!service.kubernetes.io/headless";
@@ -44,8 +45,8 @@ pub(super) struct Opened {
     pub(super) duties: Option<Duties>,
     /// Where this node's status goes, where others read it.
     pub(super) remote: Option<Remote>,
-    /// Who leads the operators, where they are elsewhere.
-    pub(super) leader: Option<Leader>,
+    /// Who leads the operators, where there are others.
+    pub(super) guide: Option<Guide>,
 }
 
 /// The operator of a node of its own.
@@ -70,6 +71,12 @@ pub(super) enum Origin {
         /// What is wrong between it and this node.
         troubles: watch::Receiver<Troubles>,
     },
+    /// An etcd that a fleet shares.
+    #[cfg(feature = "etcd")]
+    Etcd {
+        /// Where its members are.
+        urls: String,
+    },
 }
 
 impl Opened {
@@ -81,7 +88,10 @@ impl Opened {
         match &own.source {
             SourceConfig::Directory(manifests) => directory(manifests, own),
             SourceConfig::Kubernetes(kubernetes) => cluster(node, kubernetes, own).await,
-            SourceConfig::Etcd(_) => bail!("this agent was built without etcd"),
+            #[cfg(feature = "etcd")]
+            SourceConfig::Etcd(etcd) => super::fleet::join(node, etcd, own),
+            #[cfg(not(feature = "etcd"))]
+            SourceConfig::Etcd(_) => anyhow::bail!("this agent was built without etcd"),
         }
     }
 }
@@ -100,6 +110,12 @@ impl Origin {
                 place: server.clone(),
                 faults: in_words(&troubles.borrow()),
             },
+            #[cfg(feature = "etcd")]
+            Self::Etcd { urls } => Source {
+                kind: SourceKind::Etcd,
+                place: urls.clone(),
+                faults: Vec::new(),
+            },
         }
     }
 
@@ -108,6 +124,8 @@ impl Origin {
         match self {
             Self::Directory { faults, .. } => faults.borrow().clone(),
             Self::Kubernetes { .. } => Faults::default(),
+            #[cfg(feature = "etcd")]
+            Self::Etcd { .. } => Faults::default(),
         }
     }
 }
@@ -135,7 +153,7 @@ fn directory(manifests: &Path, own: &Edge) -> Result<Opened> {
             inputs,
         }),
         remote: None,
-        leader: None,
+        guide: None,
     })
 }
 
@@ -164,7 +182,7 @@ async fn cluster(node: &NodeName, kubernetes: &Kubernetes, own: &Edge) -> Result
         overrides: orders(own)?,
         role: Role::Agent,
         duties: None,
-        leader: Some(Leader::follow(remote.clone(), lease)),
+        guide: Some(Guide::Elsewhere(Leader::follow(remote.clone(), lease))),
         remote: Some(remote),
     })
 }
@@ -193,7 +211,7 @@ fn watches(node: &NodeName, kubernetes: &Kubernetes, own: &Edge) -> Vec<Watch> {
 }
 
 /// Orders, kept where there is a place for them.
-fn orders(own: &Edge) -> Result<Overrides> {
+pub(super) fn orders(own: &Edge) -> Result<Overrides> {
     match &own.state_dir {
         Some(state_dir) => Overrides::open(state_dir).with_context(|| in_dir(state_dir)),
         None => Ok(Overrides::in_memory()),

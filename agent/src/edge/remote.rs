@@ -1,6 +1,8 @@
 //! Where statuses go and leases are, whatever that is.
 
 use api::{Key, StatusPatch, Version};
+#[cfg(feature = "etcd")]
+use store::etcd::Fleet;
 use store::kubernetes::Cluster;
 use store::{LeaseName, LeaseRecord, Leases, Statuses, WriteError};
 
@@ -9,6 +11,9 @@ use store::{LeaseName, LeaseRecord, Leases, Statuses, WriteError};
 pub(super) enum Remote {
     /// A Kubernetes API server.
     Kubernetes(Cluster),
+    /// An etcd that a fleet shares.
+    #[cfg(feature = "etcd")]
+    Etcd(Fleet),
 }
 
 impl Remote {
@@ -21,6 +26,8 @@ impl Remote {
     ) -> Result<(), WriteError> {
         match self {
             Self::Kubernetes(cluster) => Statuses::write(cluster, key, seen, status).await,
+            #[cfg(feature = "etcd")]
+            Self::Etcd(fleet) => Statuses::write(fleet, key, seen, status).await,
         }
     }
 
@@ -31,6 +38,8 @@ impl Remote {
     ) -> Result<Option<(LeaseRecord, Version)>, WriteError> {
         match self {
             Self::Kubernetes(cluster) => Leases::read(cluster, name).await,
+            #[cfg(feature = "etcd")]
+            Self::Etcd(fleet) => Leases::read(fleet, name).await,
         }
     }
 }

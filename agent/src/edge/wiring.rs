@@ -24,6 +24,7 @@ use types::{BackendAddr, ObjectName, Vip};
 use super::end_of_rib::{EndOfRib, Standing};
 use super::gate::Gate;
 use super::node::Node;
+use crate::surroundings::{Scout, Surroundings};
 
 /// Owns the plan of the whole node.
 pub(super) struct Wiring {
@@ -31,6 +32,8 @@ pub(super) struct Wiring {
     desired: Desired,
     /// Of the allocator, where it is this node's.
     inputs: Option<mpsc::Sender<operator::Input>>,
+    /// Whether BGP is spoken at all.
+    speaks: bool,
     /// This node's CiliumBGPNodeConfig.
     own: Key,
     instances: BTreeMap<InstanceName, Instance>,
@@ -45,12 +48,14 @@ impl Wiring {
     pub(super) fn new(
         node: Arc<Node>,
         facts: Facts,
+        speaks: bool,
         inputs: Option<mpsc::Sender<operator::Input>>,
     ) -> Self {
         let name = ObjectName::of_cluster(facts.node.as_str());
         Self {
             own: Key::new(Kind::CiliumBGPNodeConfig, name),
             node,
+            speaks,
             desired: Desired::new(facts),
             inputs,
             instances: BTreeMap::new(),
@@ -66,6 +71,8 @@ impl Wiring {
         let mut objects = self.node.hub.watch();
         let mut orders = self.node.overrides.orders();
         let mut balanced = self.node.balancer.as_ref().map(xdp_l4lb::Balancer::state);
+        let scout = Scout::start();
+        let mut around = scout.found();
         self.on_orders(&mut orders).await?;
         loop {
             tokio::select! {
@@ -77,6 +84,10 @@ impl Wiring {
                 changed = orders.changed() => {
                     changed.context("the state database has closed")?;
                     self.on_orders(&mut orders).await?;
+                }
+                Ok(()) = around.changed() => {
+                    let found = around.borrow_and_update().clone();
+                    self.on_surroundings(found).await?;
                 }
                 ready = next_ready(&mut balanced) => self.on_ready(ready?).await?,
                 () = passed(self.end_of_rib.deadline()) => self.consider_end_of_rib().await?,
@@ -90,6 +101,13 @@ impl Wiring {
         self.tell(changes, BTreeMap::new()).await?;
         let exports = self.gate.set(orders.withdrawn);
         self.export(exports).await
+    }
+
+    async fn on_surroundings(&mut self, found: Surroundings) -> Result<()> {
+        let changes = self.desired.on_gateways(found.gateways);
+        self.tell(changes, BTreeMap::new()).await?;
+        let changes = self.desired.on_interfaces(found.interfaces);
+        self.tell(changes, BTreeMap::new()).await
     }
 
     async fn on_ready(&mut self, ready: Arc<BTreeSet<Vip>>) -> Result<()> {
@@ -152,6 +170,9 @@ impl Wiring {
     }
 
     async fn tell_speaker(&mut self, changes: desired::BgpChanges) -> Result<()> {
+        if !self.speaks {
+            return Ok(());
+        }
         self.pass(changes.exports).await?;
         if !changes.instances.is_empty() {
             for (name, instance) in changes.instances {
@@ -238,6 +259,7 @@ impl Wiring {
                 None => told.services.remove(key),
             };
         }
+        told.remark = self.desired.remark();
         told.left_out = self
             .desired
             .left_out()

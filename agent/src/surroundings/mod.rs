@@ -2,13 +2,14 @@
 
 mod kernel;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use desired::Interface;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use types::Family;
+use types::{Family, RouterId};
 
 use kernel::Kernel;
 
@@ -23,8 +24,8 @@ const RETRY: Duration = Duration::from_secs(5);
 pub(crate) struct Surroundings {
     /// Where each family's default route leads.
     pub(crate) gateways: BTreeMap<Family, IpAddr>,
-    /// The addresses of each interface that is up.
-    pub(crate) interfaces: BTreeMap<String, BTreeSet<IpAddr>>,
+    /// Its interfaces, by name.
+    pub(crate) interfaces: BTreeMap<String, Interface>,
 }
 
 /// Follows what is around the node; dropping it ends that.
@@ -78,6 +79,19 @@ impl Drop for Scout {
     }
 }
 
+/// A BGP identifier for a node without an IPv4 address: the low 32 bits of its first interface's MAC
+/// address, as Cilium takes those of its own interface.
+pub(crate) fn spare_router_id() -> Option<RouterId> {
+    let links = nix::ifaddrs::getifaddrs().ok()?;
+    let macs = links.filter_map(|link| {
+        let link = *link.address?.as_link_addr()?;
+        Some((link.ifindex(), link.addr()?))
+    });
+    let (_, mac) = macs.filter(|(_, mac)| *mac != [0; 6]).min()?;
+    let [_, _, low @ ..] = mac;
+    RouterId::try_from(Ipv4Addr::from(low)).ok()
+}
+
 /// Tells what is found until the kernel does not answer.
 async fn follow(tell: &watch::Sender<Surroundings>) -> Result<(), kernel::Unanswered> {
     let mut kernel = Kernel::open()?;
@@ -113,24 +127,15 @@ fn survey(links: &[Link], routes: &[DefaultRoute], addresses: &[(u32, IpAddr)]) 
             found.gateways.insert(family, best.gateway);
         }
     }
-    for link in up.values() {
-        found.interfaces.entry(link.name.clone()).or_default();
-    }
-    for (index, addr) in addresses {
-        if let Some(link) = up.get(index)
-            && is_announceable(*addr)
-        {
-            let of_link = found.interfaces.entry(link.name.clone()).or_default();
-            of_link.insert(*addr);
-        }
+    for link in links {
+        let of_link = addresses.iter().filter(|(index, _)| *index == link.index);
+        let interface = Interface {
+            up: link.up,
+            addresses: of_link.map(|(_, addr)| *addr).collect(),
+        };
+        found.interfaces.insert(link.name.clone(), interface);
     }
     found
-}
-
-fn is_announceable(addr: IpAddr) -> bool {
-    let mapped = matches!(addr, IpAddr::V6(addr) if addr.to_ipv4_mapped().is_some());
-    let v6_link_local = matches!(addr, IpAddr::V6(addr) if addr.is_unicast_link_local());
-    !(addr.is_loopback() || addr.is_multicast() || addr.is_unspecified() || v6_link_local || mapped)
 }
 
 fn is_link_local(addr: IpAddr) -> bool {
@@ -164,33 +169,29 @@ mod tests {
         let expected = [(Family::V4, "10.0.0.1"), (Family::V6, "fd00::1")];
         assert_eq!(found.gateways, expected.map(|(f, a)| (f, addr(a))).into());
         let without = survey(&[link(3, "eth2", false)], &routes, &[]);
-        assert_eq!(without, Surroundings::default());
+        assert_eq!(without.gateways, BTreeMap::new());
     }
 
     #[test]
-    fn an_interface_has_the_addresses_that_others_can_reach() {
-        let links = [
-            link(1, "lo", true),
-            link(2, "eth0", true),
-            link(3, "eth1", false),
-        ];
+    fn an_interface_has_its_own_addresses() {
+        let links = [link(1, "eth0", true), link(2, "eth1", false)];
         let addresses = [
-            (1, "127.0.0.1"),
-            (1, "::1"),
-            (1, "192.0.2.1"),
-            (2, "fe80::2"),
-            (2, "2001:db8::2"),
-            (3, "10.0.0.3"),
+            (1, addr("10.0.0.1")),
+            (1, addr("fd00::1")),
+            (2, addr("10.0.1.1")),
         ];
 
-        let found = survey(
-            &links,
-            &[],
-            &addresses.map(|(link, text)| (link, addr(text))),
-        );
+        let found = survey(&links, &[], &addresses);
 
-        let expected = [("eth0", "2001:db8::2"), ("lo", "192.0.2.1")];
-        let expected = expected.map(|(name, text)| (name.to_owned(), BTreeSet::from([addr(text)])));
+        let eth0 = Interface {
+            up: true,
+            addresses: [addr("10.0.0.1"), addr("fd00::1")].into(),
+        };
+        let eth1 = Interface {
+            up: false,
+            addresses: [addr("10.0.1.1")].into(),
+        };
+        let expected = [("eth0".to_owned(), eth0), ("eth1".to_owned(), eth1)];
         assert_eq!(found.interfaces, expected.into());
     }
 

@@ -39,7 +39,7 @@ pub struct Advertisement {
 /// Where prefixes come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AdvertisementSource {
-    /// The node's pod prefixes. Not acted upon yet.
+    /// The node's pod prefixes.
     PodCidr,
     /// Prefixes of pools that the node has. Not acted upon yet.
     PodIpPool,
@@ -52,7 +52,7 @@ pub enum AdvertisementSource {
         /// Announce the prefix of that length instead of a /128.
         aggregation_v6: Option<u8>,
     },
-    /// Addresses of an interface. Not acted upon yet.
+    /// Addresses of an interface.
     Interface {
         /// Its name.
         name: String,
@@ -205,7 +205,7 @@ impl RawAdvertisement {
         let attributes = attributes.check(&at.field("attributes"), faults);
         let service = self
             .service
-            .map(|raw| raw.check(&at.field("service"), faults, unenforced));
+            .map(|raw| raw.check(&at.field("service"), faults));
         let interface = self
             .interface
             .map(|raw| read::required(raw.name, &at.field("interface").field("name"), faults));
@@ -214,8 +214,8 @@ impl RawAdvertisement {
         let kind = read::one_of(&kind, &TYPES, &type_at, faults)?;
         let given = (service.is_some(), interface.is_some(), selector.is_some());
         fits(kind, given, at, faults);
-        if kind != Type::Service {
-            let note = "only Service addresses are announced";
+        if kind == Type::PodIpPool {
+            let note = "there are no pools of pod addresses, so nothing is announced";
             unenforced.push(Unenforced::new(&type_at, note));
         }
         let source = match kind {
@@ -233,12 +233,7 @@ impl RawAdvertisement {
 }
 
 impl RawService {
-    fn check(
-        self,
-        at: &At<'_>,
-        faults: &mut Faults,
-        unenforced: &mut Vec<Unenforced>,
-    ) -> AdvertisementSource {
+    fn check(self, at: &At<'_>, faults: &mut Faults) -> AdvertisementSource {
         const ADDRESSES: [(&str, ServiceAddress); 3] = [
             ("LoadBalancerIP", ServiceAddress::LoadBalancerIp),
             ("ClusterIP", ServiceAddress::ClusterIp),
@@ -249,12 +244,7 @@ impl RawService {
             faults.add(&addresses_at, "must have at least one item");
         }
         let addresses = read::each(self.addresses, &addresses_at, faults, |text, at, faults| {
-            let address = read::one_of(&text, &ADDRESSES, at, faults)?;
-            if address == ServiceAddress::ClusterIp {
-                let note = "addresses that are not balanced here are not announced";
-                unenforced.push(Unenforced::new(at, note));
-            }
-            Some(address)
+            read::one_of(&text, &ADDRESSES, at, faults)
         });
         let at4 = at.field("aggregationLengthIPv4");
         let at6 = at.field("aggregationLengthIPv6");

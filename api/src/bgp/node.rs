@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use types::{Asn, Family, NodeName, RouterId};
+use types::{Asn, NodeName, RouterId};
 
 use super::cluster::{BgpPeer, RawDiscovery, RawPeer, RawPeerConfigRef, named};
 use super::node_status::NodeStatus;
@@ -223,19 +223,8 @@ impl RawNodePeer {
             peer_config_ref: self.peer_config_ref,
         };
         // What is not acted upon is said of the CiliumBGPClusterConfig.
-        let peer = peer.check(at, faults, &mut Vec::new())?;
-        let theirs = peer
-            .address
-            .as_ref()
-            .map(|address| Family::of(address.addr));
-        if let (Some(ours), Some(theirs)) = (local_address.map(Family::of), theirs)
-            && ours != theirs
-        {
-            let reason = format_args!("is not of the peer's family, {theirs}");
-            faults.add(&at.field("localAddress"), reason);
-        }
         Some(NodePeer {
-            peer,
+            peer: peer.check(at, faults, &mut Vec::new())?,
             local_address,
         })
     }

@@ -195,11 +195,6 @@ impl RawPeerConfigSpec {
         let transport = self.transport.unwrap_or_default();
         let port_at = transport_at.field("peerPort");
         let port = read::optional(transport.peer_port, 1..=65535, &port_at, faults);
-        if transport.source_interface.is_some() {
-            let at = transport_at.field("sourceInterface");
-            let note = "the system chooses the source address";
-            unenforced.push(Unenforced::new(&at, note));
-        }
         let timers = self.timers.unwrap_or_default();
         let timers = timers.check(&default, &at.field("timers"), faults);
         let graceful_restart = self
@@ -218,7 +213,7 @@ impl RawPeerConfigSpec {
         });
         SessionSettings {
             peer_port: port.unwrap_or(default.peer_port),
-            source_interface: transport.source_interface,
+            source_interface: transport.source_interface.filter(|name| !name.is_empty()),
             connect_retry: timers.connect_retry,
             hold: timers.hold,
             keepalive: timers.keepalive,

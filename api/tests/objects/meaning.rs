@@ -4,7 +4,7 @@ use api::{
     AddressType, Block, IpFamilyPolicy, Kind, Object, Statement, StatusPatch, Strictness,
     TrafficPolicy, Truth, keys,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use types::{Family, Protocol};
 
 use crate::{read, refused, service};
@@ -235,4 +235,64 @@ fn a_condition_keeps_its_time_until_its_truth_changes() {
     };
     assert!(removal.apply(&mut status, time("2026-01-05T00:00:00Z")));
     assert_eq!(status["conditions"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn an_endpoint_says_for_whom_it_is_meant() {
+    let slice = |hints: Value| {
+        json!({
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": {"name": "web-1"},
+            "addressType": "IPv4", "endpoints": [{"addresses": ["10.1.0.1"], "hints": hints}],
+        })
+    };
+    let hints = |value: Value| {
+        let slice = read_as!(EndpointSlice, slice(value));
+        slice.endpoints[0].hints.clone()
+    };
+
+    let meant = hints(json!({
+        "forZones": [{"name": "z1"}, {"name": "z2"}], "forNodes": [{"name": "edge1"}],
+    }));
+
+    let meant = meant.expect("hints");
+    assert_eq!(meant.zones, ["z1", "z2"]);
+    assert_eq!(meant.nodes, ["edge1".parse().unwrap()]);
+    assert_eq!(hints(json!({})), None);
+    assert_eq!(hints(json!({"forZones": []})), None);
+    crate::table(&[(
+        slice(json!({"forZones": [{}], "forNodes": [{"name": "Edge"}], "forPods": []})),
+        &[
+            "endpoints[0].hints.forPods: is not a known field",
+            "endpoints[0].hints.forZones[0].name: is required",
+            "endpoints[0].hints.forNodes[0].name: \"Edge\" is not a node name: expected lower-case letters, digits, \
+             '-' and '.', starting and ending with a letter or digit, at most 253 characters",
+        ],
+    )]);
+}
+
+#[test]
+fn a_node_says_where_it_is_and_whether_it_takes_pods_and_traffic() {
+    let plain = read_as!(
+        Node,
+        json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "edge1"}})
+    );
+    let other = read_as!(
+        Node,
+        json!({
+            "apiVersion": "v1", "kind": "Node", "spec": {"unschedulable": true},
+            "metadata": {"name": "edge1", "labels": {
+                "topology.kubernetes.io/zone": "z1",
+                "node.kubernetes.io/exclude-from-external-load-balancers": "false",
+            }},
+        })
+    );
+
+    assert_eq!(
+        (plain.zone(), plain.is_excluded(), plain.unschedulable),
+        (None, false, false)
+    );
+    assert_eq!(
+        (other.zone(), other.is_excluded(), other.unschedulable),
+        (Some("z1"), true, true)
+    );
 }

@@ -29,7 +29,7 @@ fn annotations_say_how_a_service_is_checked() {
 
     assert_eq!(
         (plain.health_check, plain.when_empty, plain.idle_timeout),
-        (None, WhenEmpty::Withdraw, None)
+        (None, None, None)
     );
     assert_eq!(off.health_check, None);
     assert_eq!(
@@ -47,7 +47,7 @@ fn annotations_say_how_a_service_is_checked() {
     );
     assert_eq!(
         (http.when_empty, http.idle_timeout),
-        (WhenEmpty::Refuse, Some(secs(600)))
+        (Some(WhenEmpty::Refuse), Some(secs(600)))
     );
     assert_eq!(
         (plain.quarantine, plain.maglev_table_size),

@@ -4,16 +4,30 @@ use agent_api::{Peer, Route};
 use anyhow::Result;
 use types::Family;
 
+use super::cilium;
 use crate::args::{BgpCommand, Output, RouteTable};
+use crate::called::Called;
 use crate::client::Client;
+use crate::cluster::ClusterArgs;
 use crate::output::print;
 use crate::table::{Table, age};
 
-pub(super) fn run(client: &Client<'_>, output: Output, command: &BgpCommand) -> Result<bool> {
+pub(super) fn run(
+    client: &Client<'_>,
+    output: Output,
+    command: &BgpCommand,
+    called: Called,
+) -> Result<bool> {
     match command {
         BgpCommand::Peers => {
             let peers: Vec<Peer> = client.get("/v1/bgp/peers")?;
-            print(output, &peers, |peers, wide| render_peers(peers, wide))?;
+            print(output, &peers, |peers, wide| {
+                if called.expects_cilium() {
+                    cilium::peers(peers)
+                } else {
+                    render_peers(peers, wide)
+                }
+            })?;
         }
         BgpCommand::Routes { table, family } => {
             let (name, advertised) = match table {
@@ -25,10 +39,21 @@ pub(super) fn run(client: &Client<'_>, output: Output, command: &BgpCommand) -> 
                 family.is_none_or(|wanted: Family| route.prefix.family() == wanted)
             });
             print(output, &routes, |routes, _| {
-                render_routes(routes, advertised)
+                if called.expects_cilium() {
+                    cilium::routes(routes, advertised)
+                } else {
+                    render_routes(routes, advertised)
+                }
             })?;
         }
     }
+    Ok(true)
+}
+
+/// Sessions of every node of a cluster.
+pub(super) fn peers_of_cluster(cluster: &ClusterArgs, output: Output) -> Result<bool> {
+    let peers = cluster.ask(super::peers::of_cluster)?;
+    print(output, &peers, |peers, wide| render_peers(peers, wide))?;
     Ok(true)
 }
 

@@ -1,28 +1,61 @@
 //! One module a command: asks, and makes the table.
 
 mod bgp;
+mod cilium;
+mod config;
+pub(crate) mod install;
 mod lb;
 mod lb_ipam;
 mod manifest;
 mod node;
+mod peers;
 mod service;
 mod status;
+mod version;
+pub(crate) mod workloads;
 
 use anyhow::Result;
 
-use crate::args::{Args, Command};
+use crate::args::{Args, BgpCommand, Command};
+use crate::called::Called;
 use crate::client::Client;
+use crate::cluster::ClusterArgs;
 
 /// Runs a command; `false` is a clean no.
-pub(crate) fn run(args: &Args) -> Result<bool> {
+pub(crate) fn run(args: &Args, called: Called) -> Result<bool> {
     let client = Client::new(&args.socket);
+    let cluster = &args.cluster;
     match &args.command {
-        Command::Status => status::run(&client, args.output),
-        Command::Service(command) => service::run(&client, args.output, command),
+        Command::Status(wanted) if wanted.wait || is_about_a_cluster(args, called) => {
+            if wanted.wait {
+                return workloads::wait(cluster, args.output, wanted.wait_duration);
+            }
+            workloads::status(cluster, args.output)
+        }
+        Command::Status(_) => status::run(&client, args.output),
+        Command::Service(command) => service::run(&client, args.output, command, called),
         Command::Lb(command) => lb::run(&client, args.output, command),
-        Command::Bgp(command) => bgp::run(&client, args.output, command),
+        Command::Bgp(BgpCommand::Peers) if is_about_a_cluster(args, called) => {
+            bgp::peers_of_cluster(cluster, args.output)
+        }
+        Command::Bgp(command) => bgp::run(&client, args.output, command, called),
         Command::Node(command) => node::run(&client, args.output, *command),
         Command::LbIpam(command) => lb_ipam::run(&client, args.output, command),
         Command::Manifest(command) => manifest::run(args.output, command),
+        Command::Install(wanted) => install::install(cluster, wanted),
+        Command::Upgrade(wanted) => install::upgrade(cluster, wanted),
+        Command::Uninstall(wanted) => install::uninstall(cluster, wanted),
+        Command::Config(command) => config::run(cluster, args.output, command),
+        Command::Version(wanted) => version::run(cluster, args.output, wanted),
+    }
+}
+
+/// A node has an agent's socket; whoever has a kubeconfig instead asks about a cluster.
+fn is_about_a_cluster(args: &Args, called: Called) -> bool {
+    match called {
+        Called::CiliumDbg => false,
+        Called::Sluice | Called::Cilium => {
+            args.cluster.given() || (!args.socket.exists() && ClusterArgs::at_hand())
+        }
     }
 }

@@ -5,16 +5,29 @@ use anyhow::Result;
 use hyper::Method;
 use types::BackendAddr;
 
+use super::cilium;
 use crate::args::{Output, ServiceCommand};
+use crate::called::Called;
 use crate::client::Client;
 use crate::output::print;
 use crate::table::Table;
 
-pub(super) fn run(client: &Client<'_>, output: Output, command: &ServiceCommand) -> Result<bool> {
+pub(super) fn run(
+    client: &Client<'_>,
+    output: Output,
+    command: &ServiceCommand,
+    called: Called,
+) -> Result<bool> {
     match command {
         ServiceCommand::List => {
             let services: Vec<Service> = client.get("/v1/services")?;
-            print(output, &services, |services, wide| render(services, wide))?;
+            print(output, &services, |services, wide| {
+                if called.expects_cilium() {
+                    cilium::services(services)
+                } else {
+                    render(services, wide)
+                }
+            })?;
             Ok(true)
         }
         ServiceCommand::Drain { backend } => drain(client, output, &Method::PUT, *backend),

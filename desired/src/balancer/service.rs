@@ -9,13 +9,14 @@ use std::net::IpAddr;
 use std::num::NonZeroU8;
 
 use api::annotations::{HealthCheck, Probe, WhenEmpty};
-use api::{AddressType, Endpoint, EndpointSlice, Service, ServicePort};
+use api::{AddressType, Endpoint, EndpointSlice, Service, ServicePort, TrafficPolicy};
 use types::{BackendAddr, Family, Vip};
 use xdp_l4lb_core::desired::{
     self as l4lb, Backend, BackendState, Check, CheckKind, PrimeSize, ServiceKey, TableSize,
 };
 
 use super::Drained;
+use super::reach::{Place, Reach, Share};
 
 /// The statuses that an HTTP check takes for success.
 const SUCCESS: (u16, u16) = (200, 399);
@@ -32,6 +33,8 @@ pub(crate) struct Placed {
 struct Pool<'o> {
     slices: Vec<&'o EndpointSlice>,
     drained: &'o BTreeSet<Drained>,
+    place: Option<&'o Place>,
+    policy: TrafficPolicy,
 }
 
 type Backends = BTreeMap<BackendAddr, Backend>;
@@ -41,9 +44,15 @@ impl Placed {
         service: &Service,
         slices: &[&EndpointSlice],
         drained: &BTreeSet<Drained>,
+        place: Option<&Place>,
     ) -> Self {
         let mut placed = Self::default();
-        let [v4, v6] = Family::BOTH.map(|family| Pool::new(slices, family, drained));
+        let [v4, v6] = Family::BOTH.map(|family| Pool {
+            slices: of_family(slices, family),
+            drained,
+            place,
+            policy: service.external_traffic_policy,
+        });
         // With slices of one family only, all addresses share their backends and so their tables.
         let pools = match (v4.is_empty(), v6.is_empty()) {
             (false, false) => vec![(Some(Family::V4), "", v4), (Some(Family::V6), "/ipv6", v6)],
@@ -105,8 +114,8 @@ impl Placed {
             backends,
             idle: settings.idle_timeout.unwrap_or(l4lb::Service::DEFAULT_IDLE),
             when_empty: match settings.when_empty {
-                WhenEmpty::Withdraw => l4lb::WhenEmpty::Withdraw,
-                WhenEmpty::Refuse => l4lb::WhenEmpty::Refuse,
+                Some(WhenEmpty::Withdraw) | None => l4lb::WhenEmpty::Withdraw,
+                Some(WhenEmpty::Refuse) => l4lb::WhenEmpty::Refuse,
             },
             table_size: settings
                 .maglev_table_size
@@ -118,17 +127,7 @@ impl Placed {
     }
 }
 
-impl<'o> Pool<'o> {
-    fn new(slices: &[&'o EndpointSlice], family: Family, drained: &'o BTreeSet<Drained>) -> Self {
-        let slices = slices.iter().copied().filter(|slice| {
-            slice.address_type == AddressType::Ip(family) && !slice.endpoints.is_empty()
-        });
-        Self {
-            slices: slices.collect(),
-            drained,
-        }
-    }
-
+impl Pool<'_> {
     fn is_empty(&self) -> bool {
         self.slices.is_empty()
     }
@@ -136,27 +135,32 @@ impl<'o> Pool<'o> {
     /// The backends of one port. An address in several slices counts once, at its best.
     fn backends(&self, port: &ServicePort, remarks: &mut Vec<String>) -> Backends {
         let mut backends = Backends::new();
-        let mut has_port = false;
+        let mut members: Vec<&EndpointSlice> = Vec::new();
         for slice in &self.slices {
             let mut ports = slice.ports.iter();
             let found = ports.find(|p| p.name == port.name && p.protocol == port.protocol);
             let Some(found) = found else { continue };
-            has_port = true;
+            members.push(slice);
             if let Some(other) = found.port.filter(|number| *number != port.port) {
                 let (port, slice) = (port.port, &slice.meta.name);
                 remarks.push(format!(
                     "endpoints of {slice} listen at port {other}, and get packets for port {port} as they are"
                 ));
             }
+        }
+        let endpoints = members.iter().flat_map(|slice| &slice.endpoints);
+        let reach = Reach::new(self.place, self.policy, &endpoints);
+        for slice in &members {
             for endpoint in &slice.endpoints {
-                if let Some((addr, backend)) = self.backend(slice, endpoint, port.port) {
+                let share = reach.share(endpoint);
+                if let Some((addr, backend)) = self.backend(slice, endpoint, share, port.port) {
                     let best = backends.entry(addr).or_insert(backend);
                     best.state = best.state.min(backend.state);
                     best.weight = best.weight.max(backend.weight);
                 }
             }
         }
-        if !has_port && !self.is_empty() {
+        if members.is_empty() && !self.is_empty() {
             let (name, number, protocol) = (&port.name, port.port, port.protocol);
             remarks.push(format!(
                 "no endpoints have a port \"{name}\" of {protocol}, so {number}/{protocol} has no backends"
@@ -169,11 +173,17 @@ impl<'o> Pool<'o> {
         &self,
         slice: &EndpointSlice,
         endpoint: &Endpoint,
+        share: Share,
         port: u16,
     ) -> Option<(BackendAddr, Backend)> {
+        let weight = match share {
+            Share::New => slice.weight,
+            Share::Old => 0,
+            Share::Nothing => return None,
+        };
         let (state, weight) = match (endpoint.terminating, endpoint.serving, endpoint.ready) {
-            (false, _, true) => (BackendState::Active, slice.weight),
-            (true, true, _) => (BackendState::Draining, slice.weight),
+            (false, _, true) => (BackendState::Active, weight),
+            (true, true, _) => (BackendState::Draining, weight),
             // Its flows stay until it is removed; new ones it could not answer, not even as the last.
             (true, false, _) => (BackendState::Draining, 0),
             (false, _, false) => return None,
@@ -185,6 +195,15 @@ impl<'o> Pool<'o> {
         let weight = if is_drained { 0 } else { weight };
         Some((BackendAddr { addr, port }, Backend { weight, state }))
     }
+}
+
+fn of_family<'o>(slices: &[&'o EndpointSlice], family: Family) -> Vec<&'o EndpointSlice> {
+    let slices = slices.iter().copied();
+    slices
+        .filter(|slice| {
+            slice.address_type == AddressType::Ip(family) && !slice.endpoints.is_empty()
+        })
+        .collect()
 }
 
 /// The port's name, or its number if it has none.

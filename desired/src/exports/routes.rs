@@ -5,24 +5,33 @@ use std::collections::{BTreeMap, BTreeSet};
 use bgp_speaker_core::desired::{Attributes, ExportChange, ExportId};
 use types::{ObjectName, Prefix};
 
+/// Who contributes routes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Contributor {
+    /// The node itself: its pods' prefixes, its interfaces' addresses.
+    Node,
+    /// A Service.
+    Service(ObjectName),
+}
+
 /// The routes of one export.
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
-    /// What each Service contributes.
-    of_service: BTreeMap<ObjectName, BTreeMap<Prefix, Attributes>>,
+    /// What everybody contributes.
+    contributed: BTreeMap<Contributor, BTreeMap<Prefix, Attributes>>,
     /// Who contributes to each prefix.
-    contributors: BTreeMap<Prefix, BTreeSet<ObjectName>>,
+    contributors: BTreeMap<Prefix, BTreeSet<Contributor>>,
     announced: BTreeMap<Prefix, Attributes>,
     touched: BTreeSet<Prefix>,
 }
 
 impl Routes {
-    /// The Service contributes exactly these.
-    pub(crate) fn set(&mut self, service: &ObjectName, routes: BTreeMap<Prefix, Attributes>) {
-        let old = self.of_service.remove(service).unwrap_or_default();
+    /// Somebody contributes exactly these.
+    pub(crate) fn set(&mut self, who: &Contributor, routes: BTreeMap<Prefix, Attributes>) {
+        let old = self.contributed.remove(who).unwrap_or_default();
         for prefix in old.keys().filter(|prefix| !routes.contains_key(prefix)) {
             if let Some(contributors) = self.contributors.get_mut(prefix) {
-                contributors.remove(service);
+                contributors.remove(who);
                 if contributors.is_empty() {
                     self.contributors.remove(prefix);
                 }
@@ -32,12 +41,12 @@ impl Routes {
         for (prefix, attributes) in &routes {
             if old.get(prefix) != Some(attributes) {
                 let contributors = self.contributors.entry(*prefix).or_default();
-                contributors.insert(service.clone());
+                contributors.insert(who.clone());
                 self.touched.insert(*prefix);
             }
         }
         if !routes.is_empty() {
-            self.of_service.insert(service.clone(), routes);
+            self.contributed.insert(who.clone(), routes);
         }
     }
 
@@ -67,7 +76,7 @@ impl Routes {
 
     fn merged(&self, prefix: &Prefix) -> Option<Attributes> {
         let contributors = self.contributors.get(prefix)?.iter();
-        let contributions = contributors.filter_map(|name| self.of_service.get(name)?.get(prefix));
+        let contributions = contributors.filter_map(|who| self.contributed.get(who)?.get(prefix));
         contributions.cloned().reduce(|mut all, more| {
             join(&mut all, &more);
             all

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use api::Kind;
 use bgp_speaker_core::desired::{ExportChange, Peer};
-use desired::{Desired, Facts, Reason};
+use desired::{Facts, Reason};
 use serde_json::{Value, json};
 use types::{Family, ObjectName, Vip};
 
@@ -140,10 +140,7 @@ fn a_router_id_is_configured_or_the_nodes_or_made_up() {
         (facts(None, Some("2.2.2.2")), "fd00::9", Some("2.2.2.2")),
         (facts(None, None), "fd00::9", None),
     ] {
-        let mut world = World {
-            desired: Desired::new(facts),
-            ..World::unsynced()
-        };
+        let mut world = World::knowing(facts);
         world.put(cluster("c", json!(null), json!([])));
         world.put(node("edge1", json!({}), &[address]));
         world.sync(Kind::ALL);

@@ -1,10 +1,10 @@
 //! What objects are told about themselves.
 
 use api::Kind;
-use serde_json::{Value, json};
+use serde_json::json;
 use types::ObjectName;
 
-use crate::manifests::{advertisement, cilium, cluster, node, peer, peer_config, service};
+use crate::manifests::{advertisement, cilium, cluster, dated, node, peer, peer_config, service};
 use crate::world::{World, object};
 
 const CLUSTER: Kind = Kind::CiliumBGPClusterConfig;
@@ -126,7 +126,7 @@ fn fields_that_are_not_acted_upon_are_named_until_they_are_gone() {
         cilium(
             "CiliumBGPAdvertisement",
             "ad",
-            json!({"advertisements": [{"advertisementType": "PodCIDR"}]}),
+            json!({"advertisements": [{"advertisementType": "CiliumPodIPPool"}]}),
         ),
     ]);
     let of_service = world.says(Kind::Service, "web", condition);
@@ -144,7 +144,7 @@ fn fields_that_are_not_acted_upon_are_named_until_they_are_gone() {
     assert_eq!(
         of_advertisement.as_deref(),
         Some(
-            "True FieldsNotEnforced: spec.advertisements[0].advertisementType: only Service addresses are announced"
+            "True FieldsNotEnforced: spec.advertisements[0].advertisementType: there are no pools of pod addresses, so nothing is announced"
         )
     );
     assert_eq!(world.says(Kind::Service, "web", condition), None);
@@ -196,11 +196,4 @@ fn nothing_is_said_of_references_before_all_kinds_are_known() {
 
 fn says(world: &World, name: &str, condition: &str) -> String {
     world.says(CLUSTER, name, condition).expect("the condition")
-}
-
-fn dated(mut value: Value, time: &str) -> Value {
-    if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.insert("creationTimestamp".to_owned(), json!(time));
-    }
-    value
 }

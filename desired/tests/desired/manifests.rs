@@ -85,6 +85,20 @@ pub(crate) fn node(name: &str, labels: Value, addresses: &[&str]) -> Value {
     })
 }
 
+/// The same, created at that time.
+pub(crate) fn dated(value: Value, time: &str) -> Value {
+    with(value, "/metadata", json!({"creationTimestamp": time}))
+}
+
+/// The same, with these fields in the map at a JSON pointer.
+pub(crate) fn with(mut value: Value, at: &str, fields: Value) -> Value {
+    let map = value.pointer_mut(at).and_then(Value::as_object_mut);
+    if let (Some(map), Value::Object(fields)) = (map, fields) {
+        map.extend(fields);
+    }
+    value
+}
+
 fn merged(defaults: Value, more: Value) -> Value {
     let mut all = Map::new();
     for value in [defaults, more] {

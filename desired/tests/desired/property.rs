@@ -1,12 +1,15 @@
 //! Whatever the order of changes, the outcome is that of telling everything at once.
 
+use std::collections::BTreeMap;
+
 use api::Kind;
-use desired::Drained;
+use desired::{Drained, Facts, Forwarding, Role};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use types::{ObjectName, Protocol, Vip};
+use types::{Family, ObjectName, Protocol, Vip};
 
-use crate::world::World;
+use crate::manifests::with;
+use crate::world::{World, facts};
 
 /// One thing that happens.
 #[derive(Clone, Debug)]
@@ -17,6 +20,7 @@ enum Happening {
     Synced(Kind),
     Ready(u8, bool),
     Drained(u8),
+    Connected(u8),
 }
 
 /// Choices that a random string of bytes makes; the first of each when it is used up.
@@ -27,9 +31,10 @@ proptest! {
     #[test]
     fn changes_one_by_one_come_to_the_same_as_a_full_pass(
         settled_first: bool,
+        (role, forwarding) in parts(),
         happenings in proptest::collection::vec(happening(), 1..60),
     ) {
-        let mut world = World::unsynced();
+        let mut world = World::knowing(knowing(role, forwarding));
         if settled_first {
             for kind in Kind::ALL {
                 world.put(manifest(kind, 0, &[]));
@@ -47,7 +52,67 @@ proptest! {
 
         let rebuilt = world.rebuilt();
         prop_assert_eq!(world.outcome(), rebuilt.outcome());
+        prop_assert_eq!(rebuilt.applied.node_configs, BTreeMap::new(), "all are as they were to be");
     }
+
+    #[test]
+    fn a_node_on_its_own_and_one_with_an_operator_come_to_the_same(
+        objects in proptest::collection::vec(something(), 1..40), connected in 0u8..8,
+    ) {
+        let told = |role| {
+            let mut world = World::knowing(knowing(role, Forwarding::Elsewhere));
+            happen(&mut world, Happening::Connected(connected));
+            world.put(manifest(Kind::Node, 1, &[]));
+            for (kind, number, bytes) in &objects {
+                world.put(manifest(*kind, *number, bytes));
+            }
+            world
+        };
+        let mut alone = told(Role::Standalone);
+        let mut operator = told(Role::Operator);
+        let mut agent = told(Role::Agent);
+
+        alone.sync(Kind::ALL);
+        operator.sync(Kind::ALL);
+        for (node, spec) in &operator.applied.node_configs {
+            agent.put(spec.manifest(node));
+        }
+        agent.sync(Kind::ALL);
+
+        let run = |world: &World| {
+            let (applied, heard, left_out) = world.outcome();
+            (applied.instances, heard, left_out)
+        };
+        prop_assert_eq!(run(&alone), run(&agent));
+    }
+}
+
+/// Each role, with those that may forward beside it.
+fn parts() -> impl Strategy<Value = (Role, Forwarding)> {
+    let roles = prop_oneof![
+        Just(Role::Standalone),
+        Just(Role::Operator),
+        Just(Role::Agent)
+    ];
+    let forwarding = prop_oneof![Just(Forwarding::Balancer), Just(Forwarding::Elsewhere)];
+    (roles, forwarding)
+}
+
+fn knowing(role: Role, forwarding: Forwarding) -> Facts {
+    Facts {
+        spare_router_id: std::net::Ipv4Addr::new(9, 9, 9, 9).try_into().ok(),
+        ..facts(role, forwarding)
+    }
+}
+
+/// An object of any kind but those that an operator writes.
+fn something() -> impl Strategy<Value = (Kind, u8, Vec<u8>)> {
+    let kinds: Vec<Kind> = Kind::ALL
+        .into_iter()
+        .filter(|kind| *kind != Kind::CiliumBGPNodeConfig)
+        .collect();
+    let bytes = proptest::collection::vec(any::<u8>(), 0..40);
+    (proptest::sample::select(kinds), 0u8..3, bytes)
 }
 
 fn happen(world: &mut World, happening: Happening) {
@@ -76,6 +141,17 @@ fn happen(world: &mut World, happening: Happening) {
             let drained = (number & 2 != 0).then_some(Drained { addr, port });
             world.drain(drained.into_iter().collect());
         }
+        Happening::Connected(number) => {
+            let gateways = [(Family::V4, "10.0.0.254"), (Family::V6, "fd00::254")];
+            let gateways = gateways.into_iter().skip(usize::from(number % 3));
+            let gateways = gateways.map(|(family, addr)| (family, addr.parse().expect("one")));
+            let addresses = ["10.0.0.9", "fe80::9", "fd00::9"]
+                .into_iter()
+                .take(usize::from(number / 2));
+            let addresses = addresses.map(|addr| addr.parse().expect("one"));
+            let interfaces = [("eth0".to_owned(), addresses.collect())].into();
+            world.connect(gateways.collect(), interfaces);
+        }
     }
 }
 
@@ -90,6 +166,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => kind().prop_map(Happening::Synced),
         4 => (any::<u8>(), any::<bool>()).prop_map(|(n, r)| Happening::Ready(n, r)),
         1 => (0u8..8).prop_map(Happening::Drained),
+        1 => (0u8..8).prop_map(Happening::Connected),
     ]
 }
 
@@ -152,14 +229,24 @@ fn manifest(kind: Kind, number: u8, bytes: &[u8]) -> Value {
         json!("2026-01-01T00:00:00Z"),
         json!("2026-02-01T00:00:00Z"),
     ]);
-    let labels = json!({"team": c.one(&[json!("a"), json!("b")])});
+    let mut labels = json!({"team": c.one(&[json!("a"), json!("b")])});
+    if kind == Kind::Node {
+        let zone = c.one(&[json!("z1"), json!("z2")]);
+        labels = with(labels, "", json!({"topology.kubernetes.io/zone": zone}));
+        if c.of(5) == 4 {
+            labels = with(labels, "", json!({api::keys::EXCLUDE: ""}));
+        }
+    }
     let name = name(kind, number);
     let mut value = match kind {
         Kind::Service => service(c),
         Kind::EndpointSlice => slice(c),
-        Kind::Node => json!({"status": {"addresses": c.some(&[
-            json!({"type": "InternalIP", "address": "10.0.0.9"}), json!({"type": "InternalIP", "address": "fd00::9"}),
-        ])}}),
+        Kind::Node => json!({
+            "spec": {"podCIDRs": c.some(&[json!("10.8.0.0/24"), json!("fd08::/64")]), "unschedulable": c.of(4) == 3},
+            "status": {"addresses": c.some(&[
+                json!({"type": "InternalIP", "address": "10.0.0.9"}), json!({"type": "InternalIP", "address": "fd00::9"}),
+            ])},
+        }),
         Kind::Secret => {
             json!({"stringData": c.one(&[json!({"password": "x"}), json!({"other": "x"}), json!({"password": "y"})])})
         }
@@ -170,15 +257,22 @@ fn manifest(kind: Kind, number: u8, bytes: &[u8]) -> Value {
         Kind::CiliumBGPClusterConfig => cluster(c),
         Kind::CiliumBGPPeerConfig => json!({"spec": {
             "authSecretRef": c.one(&[json!(null), json!("n0"), json!("n1")]),
+            "transport": {"sourceInterface": c.one(&[json!(null), json!(null), json!("eth0")])},
             "families": [
                 {"afi": "ipv4", "safi": "unicast", "advertisements": selector(c)},
                 {"afi": c.one(&[json!("ipv6"), json!("ipv4"), json!("ls")]), "safi": "unicast", "advertisements": selector(c)},
             ],
         }}),
         Kind::CiliumBGPAdvertisement => advertisement(c),
-        Kind::CiliumBGPNodeConfig => json!({"spec": {"bgpInstances": []}}),
+        Kind::CiliumBGPNodeConfig => {
+            json!({"spec": {"bgpInstances": c.some(&[json!({"name": "k", "localASN": 65003})])}})
+        }
         Kind::CiliumBGPNodeConfigOverride => {
-            json!({"spec": {"bgpInstances": [{"name": c.one(&[json!("i"), json!("j")])}]}})
+            json!({"spec": {"bgpInstances": [{
+                "name": c.one(&[json!("i"), json!("j")]), "routerID": c.one(&[json!(null), json!("10.9.9.9")]),
+                "localASN": c.one(&[json!(null), json!(65009)]), "localPort": c.one(&[json!(null), json!(1790)]),
+                "peers": c.some(&[json!({"name": "peer0", "localAddress": "10.0.0.9"})]),
+            }]}})
         }
     };
     let annotations = c.one(&[json!({}), json!({"service.cilium.io/weight": "7"})]);
@@ -221,6 +315,8 @@ fn service(c: &mut Choices<'_>) -> Value {
             "type": c.one(&[json!("LoadBalancer"), json!("LoadBalancer"), json!("ClusterIP")]), "ports": ports,
             "loadBalancerClass": c.one(&[json!(null), json!("io.cilium/bgp-control-plane"), json!("example.org/other")]),
             "externalTrafficPolicy": c.one(&[json!("Cluster"), json!("Local")]),
+            "internalTrafficPolicy": c.one(&[json!("Cluster"), json!("Local")]),
+            "externalIPs": c.some(&[json!("198.51.100.1")]), "clusterIPs": c.some(&[json!("10.96.0.1")]),
         },
         "status": {"loadBalancer": {"ingress": c.some(&[
             json!({"ip": "192.0.2.1"}), json!({"ip": "192.0.2.2"}), json!({"ip": "fd00::1"}),
@@ -246,6 +342,7 @@ fn slice(c: &mut Choices<'_>) -> Value {
             "addresses": [address],
             "nodeName": c.one(&[json!("edge1"), json!("edge2"), json!(null)]),
             "conditions": c.one(&[json!({}), json!({"ready": false}), terminating]),
+            "hints": c.one(&[json!({}), json!({"forZones": [{"name": "z1"}]}), json!({"forNodes": [{"name": "edge1"}]})]),
         }));
     }
     json!({"addressType": family, "endpoints": endpoints, "ports": c.one(&[
@@ -259,6 +356,7 @@ fn cluster(c: &mut Choices<'_>) -> Value {
     let peers: Vec<Value> = (0..2 - c.of(3))
         .map(|number| json!({
             "name": format!("peer{number}"), "peerAddress": c.one(&[json!("192.0.2.254"), json!("fe80::1%eth0"), json!(null)]),
+            "autoDiscovery": c.one(&[json!(null), json!({"mode": "DefaultGateway", "defaultGateway": {"addressFamily": "ipv6"}})]),
             "peerConfigRef": c.one(&[json!({"name": "n0"}), json!({"name": "n1"}), json!({"name": "n2"}), json!(null)]),
         }))
         .collect();
@@ -271,12 +369,15 @@ fn cluster(c: &mut Choices<'_>) -> Value {
 fn advertisement(c: &mut Choices<'_>) -> Value {
     let entries: Vec<Value> = (0..=c.of(2))
         .map(|_| {
-            if c.of(5) == 4 {
-                return json!({"advertisementType": "PodCIDR"});
+            match c.of(7) {
+                4 => return json!({"advertisementType": "PodCIDR"}),
+                5 => return json!({"advertisementType": "Interface", "interface": {"name": "eth0"}}),
+                6 => return json!({"advertisementType": "CiliumPodIPPool"}),
+                _ => {}
             }
             json!({
                 "advertisementType": "Service", "selector": selector(c),
-                "service": {"addresses": ["LoadBalancerIP"], "aggregationLengthIPv4": c.one(&[json!(null), json!(24)])},
+ "service": {"addresses": c.one(&[json!(["LoadBalancerIP"]), json!(["ClusterIP", "ExternalIP"])]), "aggregationLengthIPv4": c.one(&[json!(null), json!(24)])},
                 "attributes": {
                     "localPreference": c.one(&[json!(null), json!(50), json!(200)]),
                     "communities": {"standard": c.some(&[json!("65000:1"), json!("65000:2")]), "large": c.some(&[json!("1:2:3")])},

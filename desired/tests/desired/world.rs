@@ -1,14 +1,18 @@
 //! A world that does what it is told: the outputs of [`Desired`], applied.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
+use api::bgp::NodeSpec;
 use api::{Delta, Fault, FieldPath, Key, Kind, Object, Statement, Strictness};
 use bgp_speaker_core::desired::{
     Attributes, ExportChange, ExportId, Instance, InstanceName, PeerName,
 };
-use desired::{BgpChanges, Changes, Desired, Drained, Facts, Inputs, LeftOut, Progress};
+use desired::{
+    BgpChanges, Changes, Desired, Drained, Facts, Forwarding, Inputs, LeftOut, Progress, Role,
+};
 use serde_json::Value;
-use types::{Family, ObjectName, Prefix, Vip};
+use types::{Family, NodeName, ObjectName, Prefix, Vip};
 use xdp_l4lb_core::desired::{Service, ServiceKey};
 
 /// Routes by instance, peer and family; none where nothing is exported.
@@ -22,6 +26,7 @@ pub(crate) struct Applied {
     pub(crate) instances: BTreeMap<InstanceName, Instance>,
     pub(crate) exports: BTreeMap<ExportId, Routes>,
     pub(crate) statuses: BTreeMap<Key, BTreeMap<String, Statement>>,
+    pub(crate) node_configs: BTreeMap<NodeName, NodeSpec>,
     pub(crate) pools: BTreeMap<ObjectName, lb_ipam::Pool>,
     pub(crate) requests: BTreeMap<ObjectName, lb_ipam::Service>,
     pub(crate) inputs: Inputs,
@@ -30,6 +35,7 @@ pub(crate) struct Applied {
 
 /// [`Desired`] and what it was told and said.
 pub(crate) struct World {
+    pub(crate) facts: Facts,
     pub(crate) desired: Desired,
     pub(crate) applied: Applied,
     pub(crate) objects: BTreeMap<Key, Object>,
@@ -37,25 +43,49 @@ pub(crate) struct World {
     pub(crate) synced: BTreeSet<Kind>,
     pub(crate) ready: BTreeSet<Vip>,
     pub(crate) drained: BTreeSet<Drained>,
+    pub(crate) gateways: BTreeMap<Family, IpAddr>,
+    pub(crate) interfaces: BTreeMap<String, BTreeSet<IpAddr>>,
+}
+
+/// The node edge1 in that role.
+pub(crate) fn facts(role: Role, forwarding: Forwarding) -> Facts {
+    Facts {
+        role,
+        forwarding,
+        ..Facts::new("edge1".parse().expect("a name"))
+    }
 }
 
 impl World {
-    /// Nothing is known yet.
+    /// Nothing is known yet of a node on its own.
     pub(crate) fn unsynced() -> Self {
+        Self::knowing(facts(Role::Standalone, Forwarding::Balancer))
+    }
+
+    /// Nothing is known yet.
+    pub(crate) fn knowing(facts: Facts) -> Self {
         Self {
-            desired: Desired::new(Facts::new("edge1".parse().expect("a name"))),
+            desired: Desired::new(facts.clone()),
+            facts,
             applied: Applied::default(),
             objects: BTreeMap::new(),
             refused: BTreeSet::new(),
             synced: BTreeSet::new(),
             ready: BTreeSet::new(),
             drained: BTreeSet::new(),
+            gateways: BTreeMap::new(),
+            interfaces: BTreeMap::new(),
         }
     }
 
     /// These objects and no others.
     pub(crate) fn with(objects: impl IntoIterator<Item = Value>) -> Self {
-        let mut world = Self::unsynced();
+        Self::unsynced().told(objects)
+    }
+
+    /// The same, told these objects and no others.
+    pub(crate) fn told(self, objects: impl IntoIterator<Item = Value>) -> Self {
+        let mut world = self;
         world.tell(&Delta {
             objects: objects
                 .into_iter()
@@ -69,7 +99,7 @@ impl World {
 
     /// A world that is told at once what this one knows.
     pub(crate) fn rebuilt(&self) -> Self {
-        let mut world = Self::unsynced();
+        let mut world = Self::knowing(self.facts.clone());
         world.tell(&Delta {
             objects: self.objects.values().cloned().map(entry).collect(),
             refused: self
@@ -79,6 +109,7 @@ impl World {
                 .collect(),
             synced: self.synced.clone(),
         });
+        world.connect(self.gateways.clone(), self.interfaces.clone());
         world.drain(self.drained.clone());
         world.ready(self.ready.iter().map(|vip| (*vip, true)));
         world
@@ -143,7 +174,45 @@ impl World {
         changes
     }
 
+    pub(crate) fn connect(
+        &mut self,
+        gateways: BTreeMap<Family, IpAddr>,
+        interfaces: BTreeMap<String, BTreeSet<IpAddr>>,
+    ) {
+        self.gateways.clone_from(&gateways);
+        self.interfaces.clone_from(&interfaces);
+        let changes = self.desired.on_gateways(gateways);
+        self.applied.apply(changes);
+        let changes = self.desired.on_interfaces(interfaces);
+        self.applied.apply(changes);
+    }
+
+    /// Tells, and tells what is then shown of the objects that were written.
     pub(crate) fn tell(&mut self, delta: &Delta) -> Changes {
+        let changes = self.tell_once(delta);
+        let written = changes.node_configs.iter();
+        let shown: BTreeMap<Key, Option<Object>> = written
+            .map(|(node, spec)| {
+                let name = ObjectName::of_cluster(node.as_str());
+                let key = Key::new(Kind::CiliumBGPNodeConfig, name);
+                (key, spec.as_ref().map(|spec| object(spec.manifest(node))))
+            })
+            .collect();
+        if !shown.is_empty() {
+            let more = self.tell_once(&Delta {
+                objects: shown,
+                ..Delta::default()
+            });
+            assert_eq!(
+                more.node_configs,
+                BTreeMap::new(),
+                "they are as they were to be"
+            );
+        }
+        changes
+    }
+
+    fn tell_once(&mut self, delta: &Delta) -> Changes {
         for (key, object) in &delta.objects {
             self.applied.statuses.remove(key);
             match object {
@@ -162,6 +231,15 @@ impl World {
         let changes = self.desired.on_change(delta);
         self.applied.apply(changes.clone());
         changes
+    }
+
+    /// What a node's object shows.
+    pub(crate) fn node_config(&self, node: &str) -> Option<&NodeSpec> {
+        let key = Key::new(Kind::CiliumBGPNodeConfig, ObjectName::of_cluster(node));
+        let Object::CiliumBGPNodeConfig(config) = self.objects.get(&key)? else {
+            panic!("{key} is of another kind");
+        };
+        Some(&config.spec)
     }
 
     /// What each peer hears.
@@ -208,6 +286,8 @@ impl World {
     pub(crate) fn outcome(&self) -> (Applied, Heard, Vec<LeftOut>) {
         let mut applied = self.applied.clone();
         applied.exports.clear();
+        // What was written is among the objects.
+        applied.node_configs.clear();
         for instance in applied.instances.values_mut() {
             for peer in instance.peers.values_mut() {
                 for export in peer.families.values_mut() {
@@ -256,6 +336,12 @@ impl Applied {
             }
             if held.is_empty() {
                 self.statuses.remove(&key);
+            }
+        }
+        for (node, spec) in changes.node_configs {
+            match spec {
+                Some(spec) => drop(self.node_configs.insert(node, spec)),
+                None => drop(self.node_configs.remove(&node)),
             }
         }
         for (name, pool) in changes.ipam.pools {

@@ -30,6 +30,9 @@ const DEBIAN: [&str; 5] = [
     "/usr/sbin/nft",
 ];
 
+/// The release programs that run in a cluster.
+const PRODUCT: [&str; 3] = ["sluice-agent", "sluice-operator", "sluice"];
+
 /// Where one of Kubernetes' programs (or etcd, or helm) is.
 ///
 /// # Errors
@@ -80,6 +83,19 @@ where
         && lab::is_there(DEBIAN.map(installed))
     {
         lab::run(body);
+    }
+}
+
+/// As [`run_nodes`], for a test with the product in the cluster.
+///
+/// # Panics
+/// As [`lab::run`].
+pub fn run_product<F>(body: F)
+where
+    F: FnOnce(&Lab) -> Result<()>,
+{
+    if lab::is_there(PRODUCT.map(lab::built_program)) && lab::is_there([program("helm")]) {
+        run_nodes(body);
     }
 }
 

@@ -77,6 +77,13 @@ impl Agent {
         }
     }
 
+    /// The same agent with more flags.
+    #[must_use]
+    pub fn with_flags(mut self, flags: &[&str]) -> Self {
+        self.args.extend(flags.iter().map(OsString::from));
+        self
+    }
+
     /// Starts the agent.
     ///
     /// # Errors

@@ -3,7 +3,9 @@
 mod agent;
 mod bird;
 mod frr;
+mod operator;
 
 pub use agent::Agent;
 pub use bird::Bird;
 pub use frr::Frr;
+pub use operator::start_operator;

@@ -2,6 +2,7 @@
 
 mod changes;
 mod failures;
+mod kubernetes;
 mod routes;
 mod say;
 mod start;
@@ -17,6 +18,7 @@ use crate::topology::Edge;
 use crate::traffic::{Server, Transfer};
 use crate::{Patience, until};
 
+pub use kubernetes::KubernetesDemo;
 pub use say::Say;
 
 /// Long enough for anything that takes a hold time, a few retries and a busy machine.

@@ -163,10 +163,22 @@ protocol bgp edge from tor {{ local {ROUTER_V6} as 65001; neighbor {edge} as 650
     /// # Errors
     /// If the configuration cannot be written.
     pub fn agent(&self, more: &str) -> Result<Agent> {
-        let [v4, v6] = OUTER;
         let manifests = self.manifests.folder();
+        self.balancer(&format!("manifests = {manifests:?}\n{more}"))
+    }
+
+    /// The same, whose objects come from where its flags say.
+    ///
+    /// # Errors
+    /// If the configuration cannot be written.
+    pub fn agent_of_cluster(&self) -> Result<Agent> {
+        self.balancer("")
+    }
+
+    fn balancer(&self, more: &str) -> Result<Agent> {
+        let [v4, v6] = OUTER;
         let config = format!(
-            "role = \"balancer\"\nmanifests = {manifests:?}\n{more}\n\
+            "role = \"balancer\"\n{more}\n\
              [balancer]\ninterfaces = [\"tor\"]\nouter-source-ipv4 = \"{v4}\"\n\
              outer-source-ipv6 = \"{v6}\"\ntables = {{ slots = 65536, services = 1024, \
              backends = 4096, flows = 4096 }}\n[bgp]\nrouter-id = \"10.255.1.1\"\n"

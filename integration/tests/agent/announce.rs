@@ -1,9 +1,9 @@
 //! What agents announce of what another program balances.
 
-use anyhow::{Result, ensure};
-use integration::{cluster, until};
+use anyhow::ensure;
+use integration::until;
 
-use crate::nodes::{Nodes, PATIENCE, says, slice};
+use crate::nodes::{Nodes, PATIENCE, run, says, slice};
 
 const VIPS: [&str; 2] = ["192.0.2.1", "2001:db8::1"];
 
@@ -11,7 +11,7 @@ const VIPS: [&str; 2] = ["192.0.2.1", "2001:db8::1"];
 /// router balances between them.
 #[test]
 fn every_node_announces_a_service_that_any_node_can_forward() {
-    cluster::run(|lab| {
+    run(|lab| {
         let nodes = Nodes::build(lab)?;
         nodes.serve("web", &VIPS, "")?;
         let agents = nodes.agents()?;
@@ -35,7 +35,7 @@ fn every_node_announces_a_service_that_any_node_can_forward() {
 /// `externalTrafficPolicy: Local`: only nodes with an endpoint that is ready and does not end.
 #[test]
 fn a_local_service_is_announced_where_it_has_a_ready_endpoint() {
-    cluster::run(|lab| {
+    run(|lab| {
         let nodes = Nodes::build(lab)?;
         nodes.serve("web", &VIPS, "  externalTrafficPolicy: Local")?;
         let _agents = nodes.agents()?;
@@ -66,7 +66,7 @@ fn a_local_service_is_announced_where_it_has_a_ready_endpoint() {
 /// A node that is excluded from load balancers announces nothing; one that is cordoned goes on.
 #[test]
 fn a_node_that_is_excluded_announces_nothing_and_a_cordoned_one_goes_on() {
-    cluster::run(|lab| {
+    run(|lab| {
         let nodes = Nodes::build(lab)?;
         nodes.serve("web", &VIPS, "")?;
         let agents = nodes.agents()?;
@@ -95,7 +95,7 @@ fn a_node_that_is_excluded_announces_nothing_and_a_cordoned_one_goes_on() {
 /// Who is deleted, or of another class, is withdrawn; the others are not touched.
 #[test]
 fn a_service_that_goes_takes_only_its_own_routes_along() {
-    cluster::run(|lab| {
+    run(|lab| {
         let nodes = Nodes::build(lab)?;
         nodes.serve("web", &[VIPS[0]], "")?;
         nodes.serve("dns", &["192.0.2.53"], "")?;
@@ -113,7 +113,7 @@ fn a_service_that_goes_takes_only_its_own_routes_along() {
 /// An operator's order takes the node out and back, across a restart where there is a place for it.
 #[test]
 fn a_withdrawn_node_announces_nothing_until_it_is_restored() {
-    cluster::run(|lab| {
+    run(|lab| {
         let nodes = Nodes::build(lab)?;
         nodes.serve("web", &VIPS, "")?;
         let state = lab.folder("n1-state")?;

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use agent_api::Status;
-use anyhow::{Result, ensure};
-use integration::{cluster, until};
+use anyhow::ensure;
+use integration::until;
 
-use crate::nodes::{Nodes, PATIENCE, established, says};
+use crate::nodes::{Nodes, PATIENCE, established, run, says};
 
 const VIP: &str = "192.0.2.1";
 
@@ -20,7 +20,7 @@ fn faults(status: &Status) -> String {
 /// The API server dies and comes back, with a change made meanwhile: routes stay, work resumes.
 #[test]
 fn nothing_is_withdrawn_while_the_api_server_is_away() {
-    cluster::run(|lab| {
+    run(|lab| {
         let nodes = Nodes::build(lab)?;
         nodes.serve("web", &[VIP], "")?;
         let agents = nodes.agents()?;
@@ -48,7 +48,7 @@ fn nothing_is_withdrawn_while_the_api_server_is_away() {
 /// while it waits, and says so.
 #[test]
 fn a_restart_without_an_api_server_waits_and_withdraws_nothing() {
-    cluster::run(|lab| {
+    run(|lab| {
         let nodes = Nodes::build(lab)?;
         nodes.serve("web", &[VIP], "")?;
         let [mut first, _second] = nodes.agents()?;
@@ -87,7 +87,7 @@ fn a_restart_without_an_api_server_waits_and_withdraws_nothing() {
 /// A kill is no stop: routers keep the routes, too.
 #[test]
 fn a_killed_agent_comes_back_and_nothing_was_withdrawn() {
-    cluster::run(|lab| {
+    run(|lab| {
         let nodes = Nodes::build(lab)?;
         nodes.serve("web", &[VIP], "")?;
         let [mut first, _second] = nodes.agents()?;
@@ -105,7 +105,7 @@ fn a_killed_agent_comes_back_and_nothing_was_withdrawn() {
 /// A role that lacks a rule: the kind is named, and so is who may not.
 #[test]
 fn a_missing_rule_is_said_by_name_and_works_once_it_is_there() {
-    cluster::run(|lab| {
+    run(|lab| {
         let nodes = Nodes::build(lab)?;
         nodes.serve("web", &[VIP], "")?;
         let get = "get clusterrole sluicegate -o yaml";
@@ -136,7 +136,7 @@ fn a_missing_rule_is_said_by_name_and_works_once_it_is_there() {
 /// The API server's certificate expires and is renewed.
 #[test]
 fn an_expired_certificate_is_said_and_nothing_is_withdrawn() {
-    cluster::run(|lab| {
+    run(|lab| {
         let nodes = Nodes::build(lab)?;
         nodes.serve("web", &[VIP], "")?;
         let agents = nodes.agents()?;
@@ -164,7 +164,7 @@ fn an_expired_certificate_is_said_and_nothing_is_withdrawn() {
 /// A server that accepts and never answers is as good as none.
 #[test]
 fn a_frozen_api_server_changes_nothing() {
-    cluster::run(|lab| {
+    run(|lab| {
         let nodes = Nodes::build(lab)?;
         nodes.serve("web", &[VIP], "")?;
         let _agents = nodes.agents()?;

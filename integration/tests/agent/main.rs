@@ -2,6 +2,7 @@
 //! kubelets: who writes Nodes, Services and EndpointSlices does not matter to an agent.
 
 mod announce;
+mod balancer;
 mod failures;
 mod nodes;
 mod status;

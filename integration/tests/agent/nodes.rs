@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use integration::cluster::{self, ADDRESSES, ControlPlane};
 use integration::daemons::{Agent, Bird};
 use integration::lab::{Host, Lab};
-use integration::{Patience, until};
+use integration::{Patience, lab, until};
 
 /// Long enough for a few retries on a busy machine.
 pub(crate) const PATIENCE: Patience = Patience(Duration::from_secs(30));
@@ -25,6 +25,9 @@ pub(crate) const NAMES: [&str; 2] = ["n1", "n2"];
 /// Where the chart's agents are.
 const NAMESPACE: &str = "kube-system";
 
+/// What the chart is rendered for.
+const KUBERNETES: &str = "1.36.3";
+
 /// What agents watch beside Services, EndpointSlices and Nodes, and pools.
 const DEFINITIONS: [&str; 4] = [
     "ciliumbgpadvertisements",
@@ -32,6 +35,18 @@ const DEFINITIONS: [&str; 4] = [
     "ciliumbgppeerconfigs",
     "ciliumloadbalancerippools",
 ];
+
+/// As [`cluster::run`], for a test of the release programs and the chart, too: skipped, loudly, where
+/// they are not built.
+pub(crate) fn run<F>(body: F)
+where
+    F: FnOnce(&Lab) -> Result<()>,
+{
+    let programs = ["sluice-agent", "sluice"].map(lab::built_program);
+    if lab::is_there(programs.into_iter().chain([cluster::program("helm")])) {
+        cluster::run(body);
+    }
+}
 
 /// The network, the control plane and the router; no agent runs until a test starts it.
 pub(crate) struct Nodes {
@@ -57,19 +72,7 @@ impl Nodes {
             connect(lab, &plane, &tor, host, number)?;
         }
         let router = Bird::start(&tor, &bird())?;
-        for name in DEFINITIONS {
-            let file = repository().join(format!("configs/crds/{name}.yaml"));
-            let text = std::fs::read_to_string(&file)
-                .with_context(|| format!("reading {}", file.display()))?;
-            plane.apply(&text)?;
-        }
-        for name in DEFINITIONS {
-            plane.kubectl(&format!(
-                "wait --for=condition=Established --timeout=30s crd/{name}.cilium.io"
-            ))?;
-        }
-        plane.apply(&roles()?)?;
-        let account = plane.token_of(NAMESPACE, "sluicegate")?;
+        let account = install(&plane)?;
         let nodes = Self {
             plane,
             tor,
@@ -88,6 +91,11 @@ impl Nodes {
     pub(crate) fn agent(&self, number: usize, flags: &[&str]) -> Result<Agent> {
         let host = self.hosts.get(number).context("there are two nodes")?;
         Ok(Agent::in_cluster(host, host.name(), &self.account, flags))
+    }
+
+    /// See [`serve`].
+    pub(crate) fn serve(&self, name: &str, addresses: &[&str], more: &str) -> Result<()> {
+        serve(&self.plane, name, addresses, more)
     }
 
     /// Agents of both nodes, running, their sessions established.
@@ -205,17 +213,38 @@ endpoints:
     text
 }
 
-impl Nodes {
-    /// Applies a Service and gives it its addresses, as an operator would.
-    pub(crate) fn serve(&self, name: &str, addresses: &[&str], more: &str) -> Result<()> {
-        let text = service(name, addresses, more);
-        self.plane.apply(&text)?;
-        let args = ["apply", "--server-side", "--subresource=status", "-f", "-"];
-        self.plane.kubectl_with(&args, &text).map(drop)
-    }
+/// Applies a Service and gives it its addresses, as an operator would.
+pub(crate) fn serve(
+    plane: &ControlPlane,
+    name: &str,
+    addresses: &[&str],
+    more: &str,
+) -> Result<()> {
+    let text = service(name, addresses, more);
+    plane.apply(&text)?;
+    let args = ["apply", "--server-side", "--subresource=status", "-f", "-"];
+    plane.kubectl_with(&args, &text).map(drop)
 }
 
-fn connect(lab: &Lab, plane: &ControlPlane, tor: &Host, host: &Host, number: usize) -> Result<()> {
+/// Installs the definitions and the chart's roles; the kubeconfig of its account for agents.
+pub(crate) fn install(plane: &ControlPlane) -> Result<PathBuf> {
+    for name in DEFINITIONS {
+        let file = repository().join(format!("configs/crds/{name}.yaml"));
+        let text = std::fs::read_to_string(&file)
+            .with_context(|| format!("reading {}", file.display()))?;
+        plane.apply(&text)?;
+    }
+    for name in DEFINITIONS {
+        plane.kubectl(&format!(
+            "wait --for=condition=Established --timeout=30s crd/{name}.cilium.io"
+        ))?;
+    }
+    plane.apply(&roles()?)?;
+    plane.token_of(NAMESPACE, "sluicegate")
+}
+
+/// Joins a host to the control plane's own, by the network 10.21.NUMBER.0/24.
+pub(crate) fn join(lab: &Lab, plane: &ControlPlane, host: &Host, number: usize) -> Result<()> {
     let name = host.name();
     lab.cable((plane.host(), name), (host, "api"))?;
     plane
@@ -224,6 +253,12 @@ fn connect(lab: &Lab, plane: &ControlPlane, tor: &Host, host: &Host, number: usi
     host.ip(&format!("addr add 10.21.{number}.2/24 dev api"))?;
     let [server, _] = ADDRESSES;
     host.ip(&format!("route add {server} via 10.21.{number}.1"))?;
+    Ok(())
+}
+
+fn connect(lab: &Lab, plane: &ControlPlane, tor: &Host, host: &Host, number: usize) -> Result<()> {
+    let name = host.name();
+    join(lab, plane, host, number)?;
     lab.cable((tor, name), (host, "tor"))?;
     for (end, interface, last) in [(tor, name, 1), (host, "tor", 2)] {
         end.ip(&format!("addr add 10.2.{number}.{last}/24 dev {interface}"))?;
@@ -264,7 +299,7 @@ fn roles() -> Result<String> {
     let output = Command::new(cluster::program("helm")?)
         .args(["template", "sluicegate"])
         .arg(repository().join("configs/helm/sluicegate"))
-        .args(["--namespace", NAMESPACE])
+        .args(["--namespace", NAMESPACE, "--kube-version", KUBERNETES])
         .args(["--show-only", "templates/accounts.yaml"])
         .args(["--show-only", "templates/agent-rbac.yaml"])
         .args(["--show-only", "templates/secrets-rbac.yaml"])
@@ -287,7 +322,8 @@ fn node_objects() -> String {
     text
 }
 
-const PEERING: &str = "---
+/// How sessions are, and what they carry.
+pub(crate) const PEERING: &str = "---
 apiVersion: cilium.io/v2
 kind: CiliumBGPPeerConfig
 metadata: {name: tor}

@@ -1,10 +1,10 @@
 //! What agents write, and what they say of operators.
 
 use anyhow::{Context as _, Result, ensure};
-use integration::{cluster, until};
+use integration::until;
 use serde_json::{Value, json};
 
-use crate::nodes::{Nodes, PATIENCE, established, says};
+use crate::nodes::{Nodes, PATIENCE, established, run, says};
 
 const VIP: &str = "192.0.2.1";
 
@@ -12,7 +12,7 @@ const VIP: &str = "192.0.2.1";
 /// while nothing changes.
 #[test]
 fn the_state_of_sessions_is_written_once_for_each_change() {
-    cluster::run(|lab| {
+    run(|lab| {
         let nodes = Nodes::build(lab)?;
         nodes.serve("web", &[VIP], "")?;
         let [mut first, _second] = nodes.agents()?;
@@ -61,7 +61,7 @@ fn the_state_of_sessions_is_written_once_for_each_change() {
 /// No operator at all: traffic goes on, and the status says what waits.
 #[test]
 fn without_an_operator_only_new_allocations_wait_and_that_is_said() {
-    cluster::run(|lab| {
+    run(|lab| {
         let nodes = Nodes::build(lab)?;
         nodes.serve("web", &[VIP], "")?;
         let [first, _second] = nodes.agents()?;

@@ -2,4 +2,5 @@
 
 mod control_plane;
 mod definitions;
+mod demo;
 mod nodes;

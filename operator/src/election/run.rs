@@ -5,7 +5,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::pin::Pin;
 use std::time::Duration;
 
-use store::{LeaseName, Leases, WriteError};
+use store::{LeaseName, LeaseRecord, Leases, WriteError};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::{debug, info, warn};
@@ -18,10 +18,15 @@ use super::terms::Terms;
 /// How this operator stands.
 #[derive(Clone, Debug)]
 pub(crate) enum Turn {
-    /// It waits; this one holds the lease, as far as it is known.
-    Standby { holder: Option<String> },
-    /// It leads, and writes behind this fence.
-    Leading(Fence),
+    /// It waits.
+    Standby {
+        /// Who holds the lease, as far as it is known.
+        holder: Option<String>,
+        /// Why the lease cannot be reached.
+        trouble: Option<WriteError>,
+    },
+    /// It leads, and writes behind this fence; the lease says so in these words.
+    Leading(Fence, LeaseRecord),
     /// It has no part in the election any more.
     Ended,
 }
@@ -39,7 +44,10 @@ struct Shell<L> {
     name: LeaseName,
     terms: Terms,
     election: Election,
-    fence: Option<Fence>,
+    /// The term, and what the lease says of it.
+    term: Option<(Fence, LeaseRecord)>,
+    /// What the lease was asked to say last.
+    claim: Option<LeaseRecord>,
     request: Option<Request>,
     turns: watch::Sender<Turn>,
     /// What was said last, so that it is said once.
@@ -57,14 +65,18 @@ impl Elector {
         identity: String,
         terms: Terms,
     ) -> Self {
-        let (told, turns) = watch::channel(Turn::Standby { holder: None });
+        let (told, turns) = watch::channel(Turn::Standby {
+            holder: None,
+            trouble: None,
+        });
         let (retire, retired) = mpsc::channel(1);
         let shell = Shell {
             leases,
             name,
             terms,
             election: Election::new(identity, terms, RandomState::new().hash_one(())),
-            fence: None,
+            term: None,
+            claim: None,
             request: None,
             turns: told,
             trouble: None,
@@ -140,18 +152,13 @@ impl<L: Leases + Clone + 'static> Shell<L> {
             Action::Write { record, seen } => {
                 let (leases, name) = (self.leases.clone(), self.name.clone());
                 let limit = self.terms.request_limit();
+                self.claim = Some(record.clone());
                 self.request = Some(Box::pin(async move {
                     let write = leases.write(&name, &record, seen.as_ref());
                     Event::Written(within(limit, write).await)
                 }));
             }
-            Action::Lead { until } => match &self.fence {
-                Some(fence) => fence.extend(until),
-                None => {
-                    info!(lease = %self.name, "this operator leads");
-                    self.fence = Some(Fence::new(&self.terms, until));
-                }
-            },
+            Action::Lead { until } => self.lead(until),
             Action::Yield(reason) => {
                 if self.close() {
                     self.election.absolve();
@@ -168,9 +175,18 @@ impl<L: Leases + Clone + 'static> Shell<L> {
         }
     }
 
+    fn lead(&mut self, until: Duration) {
+        if let Some((fence, _)) = &self.term {
+            fence.extend(until);
+        } else if let Some(claim) = self.claim.take() {
+            info!(lease = %self.name, "this operator leads");
+            self.term = Some((Fence::new(&self.terms, until), claim));
+        }
+    }
+
     /// Ends the term. Whether it is known of all its writes whether they were done.
     fn close(&mut self) -> bool {
-        let Some(fence) = self.fence.take() else {
+        let Some((fence, _)) = self.term.take() else {
             return true;
         };
         fence.close();
@@ -178,24 +194,32 @@ impl<L: Leases + Clone + 'static> Shell<L> {
     }
 
     fn tell(&self) {
-        let is_same = match (&self.fence, &*self.turns.borrow()) {
-            (Some(fence), Turn::Leading(told)) => fence.is_same(told),
-            (None, Turn::Standby { holder }) => holder.as_deref() == self.election.holder(),
-            (Some(_), Turn::Standby { .. })
-            | (None, Turn::Leading(_))
-            | (Some(_) | None, Turn::Ended) => false,
-        };
-        if is_same {
-            return;
-        }
-        let turn = match &self.fence {
-            Some(fence) => Turn::Leading(fence.clone()),
-            None => {
-                let holder = self.election.holder().map(str::to_owned);
-                if let Some(holder) = &holder {
+        let told = self.turns.borrow().clone();
+        let holder = self.election.holder();
+        let turn = match (&self.term, told) {
+            (Some((fence, _)), Turn::Leading(told, _)) if fence.is_same(&told) => return,
+            (Some((fence, record)), _) => Turn::Leading(fence.clone(), record.clone()),
+            (
+                None,
+                Turn::Standby {
+                    holder: told,
+                    trouble,
+                },
+            ) if told.as_deref() == holder && trouble == self.trouble => {
+                return;
+            }
+            (None, told) => {
+                let was = match &told {
+                    Turn::Standby { holder, .. } => holder.as_deref(),
+                    Turn::Leading(..) | Turn::Ended => None,
+                };
+                if let Some(holder) = holder.filter(|holder| was != Some(*holder)) {
                     info!(holder, "another operator leads; this one waits");
                 }
-                Turn::Standby { holder }
+                Turn::Standby {
+                    holder: holder.map(str::to_owned),
+                    trouble: self.trouble.clone(),
+                }
             }
         };
         self.turns.send_replace(turn);

@@ -1,6 +1,8 @@
 //! Reads and changes the value of one key: no etcd, no clock.
 
-use api::{Change, Fault, FieldPath, Key, Object, Step, StatusPatch, Strictness, Timestamp, Version};
+use api::{
+    Change, Fault, FieldPath, Key, Object, StatusPatch, Step, Strictness, Timestamp, Version,
+};
 use serde_json::{Map, Value, json};
 
 use super::merge::{STATUS, status_mark, takes_status_from_manifest};

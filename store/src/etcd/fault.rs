@@ -76,9 +76,7 @@ impl Failure {
     /// The same, about that key.
     pub(super) fn about(self, user: Option<&str>, path: &str) -> Self {
         match (self, user) {
-            (Self::Denied(_), Some(user)) => {
-                Self::Denied(format!(": user \"{user}\", key {path}"))
-            }
+            (Self::Denied(_), Some(user)) => Self::Denied(format!(": user \"{user}\", key {path}")),
             (Self::Denied(_), None) => Self::Denied(format!(": key {path}")),
             (other, _) => other,
         }
@@ -133,9 +131,7 @@ mod tests {
 
         assert_eq!(
             WriteError::from(denied),
-            WriteError::Forbidden(
-                "etcd does not permit it: user \"edge\", key /a/b".to_owned()
-            )
+            WriteError::Forbidden("etcd does not permit it: user \"edge\", key /a/b".to_owned())
         );
     }
 }

@@ -36,8 +36,8 @@ pub(super) enum Event {
     Listed(At),
     /// The check's answer.
     Checked(At),
-    /// The watch has begun.
-    Began,
+    /// The watch has begun, at a member that was there by then.
+    Began(At),
     /// The watch told of something that happened at that revision; more of the same may follow.
     Saw { revision: i64 },
     /// The watch has told everything up to that revision.
@@ -114,18 +114,20 @@ impl Follower {
             }
             // Another etcd, or one that was put back to what it was.
             (State::Resuming(_), Event::Checked(_)) => State::Lost,
-            (State::Ready(place), Event::Began) => State::Watching { place, since: now },
+            (State::Ready(place), Event::Began(at)) if place.may_go_on(at) => {
+                State::Watching { place, since: now }
+            }
+            // A member that is behind, or another etcd: it would wait for what never comes.
+            (State::Ready(place), Event::Began(_)) => State::Resuming(place),
             // What follows may be of the same revision still, so that is asked for again.
             (State::Watching { place, since }, Event::Saw { revision }) => State::Watching {
                 place: place.at_least(revision),
                 since,
             },
-            (State::Watching { place, since }, Event::Progressed { revision }) => {
-                State::Watching {
-                    place: place.at_least(revision.saturating_add(1)),
-                    since,
-                }
-            }
+            (State::Watching { place, since }, Event::Progressed { revision }) => State::Watching {
+                place: place.at_least(revision.saturating_add(1)),
+                since,
+            },
             (_, Event::Compacted) | (State::Lost, Event::Failed) => State::Lost,
             (
                 State::Ready(place) | State::Watching { place, .. } | State::Resuming(place),
@@ -136,7 +138,7 @@ impl Follower {
                 state,
                 Event::Listed(_)
                 | Event::Checked(_)
-                | Event::Began
+                | Event::Began(_)
                 | Event::Saw { .. }
                 | Event::Progressed { .. },
             ) => state,
@@ -155,8 +157,15 @@ impl Follower {
                 }
                 self.failures = self.failures.saturating_add(1);
             }
+            Event::Began(at) => {
+                if let State::Ready(place) = self.state
+                    && !place.may_go_on(at)
+                {
+                    self.failures = self.failures.saturating_add(1);
+                }
+            }
             // Lists and checks may go well with watches that do not.
-            Event::Listed(_) | Event::Checked(_) | Event::Began => {}
+            Event::Listed(_) | Event::Checked(_) => {}
         }
     }
 }
@@ -227,6 +236,19 @@ mod tests {
     }
 
     #[test]
+    fn a_watch_at_a_member_that_knows_less_is_not_trusted() {
+        for found in [at(2, 50), at(1, 39)] {
+            let mut follower = Follower::default();
+            follower.on_event(NOW, Event::Listed(at(1, 40)));
+
+            follower.on_event(NOW, Event::Began(found));
+
+            assert_eq!(follower.step(), Step::Check, "{found:?}");
+            assert!(follower.pause(0.0).is_some());
+        }
+    }
+
+    #[test]
     fn what_is_compacted_is_listed_anew_from_anywhere() {
         for mut follower in [Follower::default(), watching(), resuming()] {
             follower.on_event(NOW, Event::Compacted);
@@ -254,12 +276,9 @@ mod tests {
             Event::Checked(at(9, 9)),
             Event::Saw { revision: 9 },
             Event::Progressed { revision: 9 },
-            Event::Began,
+            Event::Began(at(9, 9)),
         ];
-        for (make, asked) in [
-            (Follower::default as fn() -> Follower, 0),
-            (resuming, 1),
-        ] {
+        for (make, asked) in [(Follower::default as fn() -> Follower, 0), (resuming, 1)] {
             for (n, stray) in strays.into_iter().enumerate().filter(|(n, _)| *n != asked) {
                 let mut follower = make();
                 let before = follower.step();
@@ -286,7 +305,7 @@ mod tests {
         for _ in 0..5 {
             follower.on_event(NOW, Event::Failed);
             follower.on_event(NOW, Event::Checked(at(1, 41)));
-            follower.on_event(NOW, Event::Began);
+            follower.on_event(NOW, Event::Began(at(1, 41)));
         }
         assert_eq!(follower.pause(1.0), Some(FIRST_PAUSE * 16));
 
@@ -297,7 +316,7 @@ mod tests {
     fn watching() -> Follower {
         let mut follower = Follower::default();
         follower.on_event(NOW, Event::Listed(at(1, 40)));
-        follower.on_event(NOW, Event::Began);
+        follower.on_event(NOW, Event::Began(at(1, 40)));
         follower
     }
 

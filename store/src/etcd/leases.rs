@@ -46,7 +46,9 @@ impl Leases for Fleet {
             return Ok(None);
         };
         let record = parse(found.value()).map_err(|error| {
-            WriteError::Forbidden(format!("what etcd has as the lease {name} is none: {error}"))
+            WriteError::Forbidden(format!(
+                "what etcd has as the lease {name} is none: {error}"
+            ))
         })?;
         Ok(Some((record, version(found.mod_revision()))))
     }

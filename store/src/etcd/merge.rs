@@ -28,8 +28,9 @@ pub(super) enum Merged {
 }
 
 /// Metadata that a manifest may state and that is given all the same.
-const GIVEN: [&str; 7] = [
+const GIVEN: [&str; 8] = [
     "uid",
+    "creationTimestamp",
     "resourceVersion",
     "generation",
     "managedFields",
@@ -38,8 +39,7 @@ const GIVEN: [&str; 7] = [
     "deletionGracePeriodSeconds",
 ];
 
-/// Applies a manifest to the object as it is. A new object is as old as its manifest says, else as
-/// old as `given`.
+/// Applies a manifest to the object as it is.
 pub(super) fn merge(
     existing: Option<&Value>,
     manifest: &Value,
@@ -99,19 +99,14 @@ fn created(wanted: Value, given: &Given) -> Value {
     edit_metadata(&mut created, |metadata| {
         metadata.insert("uid".to_owned(), given.uid.clone().into());
         metadata.insert("generation".to_owned(), 1.into());
-        metadata
-            .entry("creationTimestamp")
-            .or_insert_with(|| given.now.to_string().into());
+        let now = given.now.to_string();
+        metadata.insert("creationTimestamp".to_owned(), now.into());
         metadata.insert("managedFields".to_owned(), json!([mark]));
     });
     created
 }
 
-fn changed(existing: &Value, mut wanted: Value) -> Value {
-    // An object is as old as it was made.
-    edit_metadata(&mut wanted, |metadata| {
-        metadata.remove("creationTimestamp");
-    });
+fn changed(existing: &Value, wanted: Value) -> Value {
     let mut marks = vec![applied_mark(fields_of(&wanted))];
     marks.extend(managed(existing).filter(|mark| !is_applied(mark)).cloned());
     let mut changed = existing.clone();

@@ -171,7 +171,11 @@ fn without_user(url: &str) -> String {
     match (url.find("://"), url.rfind('@')) {
         (Some(scheme), Some(at)) if scheme < at => {
             let (before, after) = (url.get(..scheme + 3), url.get(at..));
-            format!("{}...{}", before.unwrap_or_default(), after.unwrap_or_default())
+            format!(
+                "{}...{}",
+                before.unwrap_or_default(),
+                after.unwrap_or_default()
+            )
         }
         (_, Some(_)) => "...".to_owned(),
         (_, None) => url.to_owned(),
@@ -215,7 +219,13 @@ mod tests {
         for good in ["http://127.0.0.1:2379", "http://[::1]:2379"] {
             assert!(ConnectOptions::new([good]).check().is_ok(), "{good}");
         }
-        for bad in ["", "127.0.0.1:2379", "http://etcd", "ftp://etcd:1", "http://etcd:1/v3"] {
+        for bad in [
+            "",
+            "127.0.0.1:2379",
+            "http://etcd",
+            "ftp://etcd:1",
+            "http://etcd:1/v3",
+        ] {
             assert!(ConnectOptions::new([bad]).check().is_err(), "{bad}");
         }
         assert!(matches!(

@@ -75,8 +75,7 @@ impl Session {
             return Ok(client.clone());
         }
         let credentials = self.options.credentials();
-        let credentials =
-            credentials.map_err(|error| Failure::Unavailable(chain(&error)))?;
+        let credentials = credentials.map_err(|error| Failure::Unavailable(chain(&error)))?;
         let options = credentials.into_client_options();
         let client = Client::connect(&self.options.urls, Some(options)).await;
         let client = client.map_err(|error| Failure::of(&error))?;

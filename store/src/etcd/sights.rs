@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::{Change, Fault, Key, Kind};
-use etcd_client::{EventType, GetOptions, KeyValue, WatchOptions, WatchResponse, WatchStream};
+use etcd_client::{
+    EventType, GetOptions, KeyValue, ResponseHeader, WatchOptions, WatchResponse, WatchStream,
+};
 use serde_json::Value;
 use tokio::sync::{mpsc, watch as latest};
 use tokio::task::JoinHandle;
@@ -76,6 +78,8 @@ struct Ended;
 enum Stop {
     Ended,
     Failed(Failure),
+    /// The follower wants to do something else now.
+    Distrusted,
 }
 
 impl Sights {
@@ -167,7 +171,7 @@ impl Task {
                 Step::Watch { from } => self.watch(from).await,
             };
             match outcome {
-                Ok(()) => {}
+                Ok(()) | Err(Stop::Distrusted) => {}
                 Err(Stop::Ended) => return Ended,
                 Err(Stop::Failed(failure)) => self.on_failure(&failure).await,
             }
@@ -178,12 +182,14 @@ impl Task {
     async fn list(&mut self) -> Result<(), Stop> {
         let restarts = self.kinds.iter().copied().map(Sight::Restart);
         self.report(restarts.collect()).await?;
-        let mut at: Option<At> = None;
+        let mut begun: Option<At> = None;
         let mut from = self.layout.root().as_bytes().to_vec();
         loop {
-            let mut options = GetOptions::new().with_range(end_of(self.layout.root())).with_limit(PAGE);
-            if let Some(at) = at {
-                options = options.with_revision(at.revision);
+            let mut options = GetOptions::new()
+                .with_range(end_of(self.layout.root()))
+                .with_limit(PAGE);
+            if let Some(begun) = begun {
+                options = options.with_revision(begun.revision);
             }
             let asked = (from.clone(), options);
             let page = self.session.ask(|client| {
@@ -191,11 +197,8 @@ impl Task {
                 async move { keys(&client).get(from, Some(options)).await }
             });
             let page = page.await.map_err(Stop::Failed)?;
-            let now = page.header().map(|header| At {
-                cluster: header.cluster_id(),
-                revision: header.revision(),
-            });
-            let first = *at.get_or_insert(now.unwrap_or(At {
+            let now = page.header().map(at);
+            let first = *begun.get_or_insert(now.unwrap_or(At {
                 cluster: 0,
                 revision: 0,
             }));
@@ -217,16 +220,16 @@ impl Task {
     async fn check(&mut self) -> Result<(), Stop> {
         let root = self.layout.root().to_owned();
         let answer = self.session.ask(|client| {
-            let options = GetOptions::new().with_prefix().with_keys_only().with_limit(1);
+            let options = GetOptions::new()
+                .with_prefix()
+                .with_keys_only()
+                .with_limit(1);
             let root = root.clone();
             async move { keys(&client).get(root, Some(options)).await }
         });
         let answer = answer.await.map_err(Stop::Failed)?;
         if let Some(header) = answer.header() {
-            self.event(Event::Checked(At {
-                cluster: header.cluster_id(),
-                revision: header.revision(),
-            }));
+            self.event(Event::Checked(at(header)));
         }
         Ok(())
     }
@@ -270,9 +273,7 @@ impl Task {
             return Err(Stop::Failed(failure));
         }
         if message.created() {
-            self.event(Event::Began);
-            self.well();
-            return Ok(());
+            return self.on_begun(message);
         }
         let seen = message.events().iter().filter_map(|event| {
             let kv = event.kv()?;
@@ -295,6 +296,19 @@ impl Task {
             (None, None) => {}
         }
         Ok(())
+    }
+
+    fn on_begun(&mut self, message: &WatchResponse) -> Result<(), Stop> {
+        if let Some(header) = message.header() {
+            self.event(Event::Began(at(header)));
+        }
+        match self.follower.step() {
+            Step::Watch { .. } => {
+                self.well();
+                Ok(())
+            }
+            Step::List | Step::Check => Err(Stop::Distrusted),
+        }
     }
 
     async fn on_failure(&mut self, failure: &Failure) {
@@ -325,7 +339,9 @@ impl Task {
     }
 
     fn well(&self) {
-        let news = self.trouble.send_if_modified(|trouble| trouble.take().is_some());
+        let news = self
+            .trouble
+            .send_if_modified(|trouble| trouble.take().is_some());
         if news {
             info!("etcd is followed");
         }
@@ -351,6 +367,13 @@ impl Task {
     fn key(&self, kv: &KeyValue) -> Option<Key> {
         let key = self.layout.key_of(kv.key())?;
         self.kinds.contains(&key.kind).then_some(key)
+    }
+}
+
+fn at(header: &ResponseHeader) -> At {
+    At {
+        cluster: header.cluster_id(),
+        revision: header.revision(),
     }
 }
 

@@ -32,6 +32,15 @@ pub(super) enum Swap {
     Differs(Option<KeyValue>),
 }
 
+/// What applying a manifest is.
+struct Plan {
+    path: String,
+    revision: i64,
+    applied: Applied,
+    /// What is to be written; none if nothing is.
+    document: Option<Value>,
+}
+
 impl Fleet {
     /// Writes keys if the first of them is as it was at `seen`, where zero says that it is not there.
     pub(super) async fn swap(
@@ -52,10 +61,13 @@ impl Fleet {
             let revision = answer.header().map_or(0, |header| header.revision());
             return Ok(Swap::Done(revision));
         }
-        let mut found = answer.op_responses().into_iter().map(|response| match response {
-            TxnOpResponse::Get(mut found) => found.take_kvs().pop(),
-            TxnOpResponse::Put(_) | TxnOpResponse::Delete(_) | TxnOpResponse::Txn(_) => None,
-        });
+        let mut found = answer
+            .op_responses()
+            .into_iter()
+            .map(|response| match response {
+                TxnOpResponse::Get(mut found) => found.take_kvs().pop(),
+                TxnOpResponse::Put(_) | TxnOpResponse::Delete(_) | TxnOpResponse::Txn(_) => None,
+            });
         let (now, term) = (found.next().flatten(), found.next().flatten());
         // The answer to a first attempt may have been lost.
         if let (Some(now), Store::Put(value)) = (&now, first)
@@ -92,15 +104,20 @@ impl Fleet {
             .or_else(reads)
     }
 
-    /// The object of a key as it is, if it can be read, and the key's revision.
+    /// The object of a key as it is stored, if it can be read, and the key's revision.
     async fn seen(&self, path: &str, key: &Key) -> Result<(Option<Value>, i64), WriteError> {
-        Ok(match self.fetch(path).await? {
-            Some(kv) => {
-                let revision = kv.mod_revision();
-                (read(key, kv.value(), revision).ok(), revision)
-            }
-            None => (None, 0),
-        })
+        let Some(found) = self.fetch(path).await? else {
+            return Ok((None, 0));
+        };
+        let revision = found.mod_revision();
+        let mut document = read(key, found.value(), revision).ok();
+        if let Some(Value::Object(metadata)) = document
+            .as_mut()
+            .and_then(|known| known.get_mut("metadata"))
+        {
+            metadata.remove("resourceVersion");
+        }
+        Ok((document, revision))
     }
 }
 
@@ -130,31 +147,50 @@ impl Statuses for Fleet {
     }
 }
 
-impl Objects for Fleet {
-    async fn apply(&self, manifest: &Value) -> Result<Applied, WriteError> {
+impl Fleet {
+    /// What applying would come to.
+    ///
+    /// # Errors
+    /// Those of [`Objects::apply`] that can be told without writing.
+    pub async fn rehearse(&self, manifest: &Value) -> Result<Applied, WriteError> {
+        Ok(self.plan(manifest).await?.applied)
+    }
+
+    async fn plan(&self, manifest: &Value) -> Result<Plan, WriteError> {
         let object = Object::from_value(manifest.clone(), Strictness::Lenient);
         let object = object.map_err(|refusal| WriteError::Forbidden(listed(&refusal.faults)))?;
         let key = object.key();
         let path = self.layout.object(&key);
-        for _ in 0..MAX_ATTEMPTS {
-            let (mut existing, revision) = self.seen(&path, &key).await?;
-            if let Some(Value::Object(metadata)) =
-                existing.as_mut().and_then(|known| known.get_mut("metadata"))
-            {
-                metadata.remove("resourceVersion");
+        let (existing, revision) = self.seen(&path, &key).await?;
+        let merged = merge(existing.as_ref(), manifest, &given()?);
+        let merged = merged.map_err(|faults| WriteError::Forbidden(listed(&faults)))?;
+        let (applied, document) = match merged {
+            Merged::Unchanged => (Applied::Unchanged, None),
+            // What is there and cannot be read is replaced.
+            Merged::Created(document) if revision == 0 => (Applied::Created, Some(document)),
+            Merged::Created(document) | Merged::Changed(document) => {
+                (Applied::Changed, Some(document))
             }
-            let merged = merge(existing.as_ref(), manifest, &given()?);
-            let (document, applied) =
-                match merged.map_err(|faults| WriteError::Forbidden(listed(&faults)))? {
-                    Merged::Unchanged => return Ok(Applied::Unchanged),
-                    Merged::Changed(document) => (document, Applied::Changed),
-                    // What is there cannot be read, and is replaced.
-                    Merged::Created(document) if revision > 0 => (document, Applied::Changed),
-                    Merged::Created(document) => (document, Applied::Created),
-                };
-            let stores = [(path.clone(), Store::Put(stored(document)))];
-            match self.swap(revision, &stores).await? {
-                Swap::Done(_) => return Ok(applied),
+        };
+        Ok(Plan {
+            path,
+            revision,
+            applied,
+            document,
+        })
+    }
+}
+
+impl Objects for Fleet {
+    async fn apply(&self, manifest: &Value) -> Result<Applied, WriteError> {
+        for _ in 0..MAX_ATTEMPTS {
+            let plan = self.plan(manifest).await?;
+            let Some(document) = plan.document else {
+                return Ok(plan.applied);
+            };
+            let stores = [(plan.path, Store::Put(stored(document)))];
+            match self.swap(plan.revision, &stores).await? {
+                Swap::Done(_) => return Ok(plan.applied),
                 Swap::Differs(_) => {}
             }
         }
@@ -168,7 +204,10 @@ impl Objects for Fleet {
             None => return Ok(false),
         };
         for _ in 0..MAX_ATTEMPTS {
-            match self.swap(revision, &[(path.clone(), Store::Delete)]).await? {
+            match self
+                .swap(revision, &[(path.clone(), Store::Delete)])
+                .await?
+            {
                 Swap::Done(_) => return Ok(true),
                 Swap::Differs(Some(found)) => revision = found.mod_revision(),
                 // It was there: the answer to a first attempt was lost, or another removed it.

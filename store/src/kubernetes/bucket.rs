@@ -34,9 +34,10 @@ impl Bucket {
         at.max(now).max(self.held_until)
     }
 
-    /// The server said so.
+    /// The server said so. After that requests come one by one: a burst was too much for it.
     pub(super) fn hold_until(&mut self, until: Duration) {
         self.held_until = self.held_until.max(until);
+        self.full_at = self.full_at.max(self.held_until + self.whole);
     }
 }
 
@@ -72,12 +73,15 @@ mod tests {
     }
 
     #[test]
-    fn nothing_goes_while_the_server_wants_nothing() {
+    fn nothing_goes_while_the_server_wants_nothing_and_then_one_by_one() {
         let mut bucket = Bucket::new(10, 3);
         bucket.hold_until(Duration::from_secs(5));
         bucket.hold_until(Duration::from_secs(2));
 
-        assert_eq!(bucket.take(Duration::from_secs(1)), Duration::from_secs(5));
-        assert_eq!(bucket.take(Duration::from_secs(6)), Duration::from_secs(6));
+        let now = Duration::from_secs(1);
+        let at: Vec<u128> = (0..3).map(|_| bucket.take(now).as_millis()).collect();
+        assert_eq!(at, [5100, 5200, 5300]);
+        let later = Duration::from_secs(6);
+        assert_eq!(bucket.take(later), later);
     }
 }

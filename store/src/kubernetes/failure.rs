@@ -77,6 +77,9 @@ struct Cause {
 /// The cause of a failure that is about a version of the future.
 const TOO_LARGE: &str = "ResourceVersionTooLarge";
 
+/// How the server says that an applied object does not fit.
+const MISFIT: &str = "failed to create typed patch object";
+
 /// How much of an answer that is not for machines is repeated.
 const MOST_REPEATED: usize = 300;
 
@@ -147,6 +150,8 @@ impl Status {
             429 => Failure::Throttled { after, said },
             503 if after.is_some() => Failure::Throttled { after, said },
             400..=499 => Failure::Invalid(said),
+            // What does not fit the kind's form is not reported as a fault of the request.
+            500 if said.contains(MISFIT) => Failure::Invalid(said),
             _ => Failure::Server(said),
         }
     }
@@ -286,6 +291,14 @@ mod tests {
     }
 
     #[test]
+    fn a_manifest_that_does_not_fit_is_not_tried_again() {
+        let said = r#"{"message":"failed to create typed patch object (/blue): .spec.blocks: expected list","code":500}"#;
+
+        assert!(matches!(answer(500, said), Failure::Invalid(_)));
+        assert!(matches!(answer(422, "{}"), Failure::Invalid(_)));
+    }
+
+    #[test]
     fn a_busy_server_says_for_how_long() {
         let after = |seconds| Some(Duration::from_secs(seconds));
         let cases = [
@@ -300,10 +313,11 @@ mod tests {
             (503, Some("1"), "", after(1)),
         ];
         for (code, header, body, expected) in cases {
-            match Failure::of_answer(code, header, body.as_bytes()) {
-                Failure::Throttled { after, .. } => assert_eq!(after, expected, "{body}"),
-                other => panic!("{code} {body}: {other}"),
-            }
+            let failure = Failure::of_answer(code, header, body.as_bytes());
+            let Failure::Throttled { after, .. } = failure else {
+                panic!("{code} {body}: {failure}");
+            };
+            assert_eq!(after, expected, "{body}");
         }
         assert!(matches!(answer(503, ""), Failure::Server(_)));
         assert!(matches!(answer(500, "{"), Failure::Server(_)));
@@ -339,10 +353,11 @@ mod tests {
             ("received fatal alert: CertificateExpired", "our client"),
         ];
         for (said, expected) in cases {
-            match Failure::of_error(&std::io::Error::other(said)) {
-                Failure::Certificate(reason) => assert!(reason.contains(expected), "{reason}"),
-                other => panic!("{said}: {other}"),
-            }
+            let failure = Failure::of_error(&std::io::Error::other(said));
+            let Failure::Certificate(reason) = failure else {
+                panic!("{said}: {failure}");
+            };
+            assert!(reason.contains(expected), "{reason}");
         }
         let refused = std::io::Error::other("connection refused");
         assert_eq!(

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::backoff::{random, within};
-use super::connect::{Ask, Cluster, lock};
+use super::connect::{Cluster, lock};
 use super::course::{Bookmark, Course, End, Step};
 use super::failure::Failure;
 use super::lines::Lines;
@@ -134,11 +134,11 @@ impl Follower {
         loop {
             let frame = match timeout(SILENCE, next_piece(&mut body)).await {
                 Ok(Some(Ok(frame))) => frame,
-                Ok(Some(Err(failure))) => return Ok(End::Failed(failure)),
                 Ok(None) if begun.elapsed() + Duration::from_secs(1) >= lasts => {
                     return Ok(End::Complete);
                 }
-                Ok(None) | Err(_) => return Ok(End::Early),
+                // What is wrong, if anything is, the next attempt will tell.
+                Ok(Some(Err(_)) | None) | Err(_) => return Ok(End::Early),
             };
             let mut piece = Piece::default();
             let fed = lines.feed(&frame, |line| self.read(course, line, &mut piece));
@@ -197,9 +197,9 @@ impl Follower {
         loop {
             let limit = (!whole).then_some(PAGE);
             let address = self.address(course).maybe("limit", limit);
-            let ask = Ask::get(address.maybe("continue", next.as_deref()));
-            let page = match self.cluster.ask(ask).await {
-                Ok(answer) => Page::parse(&answer.body, self.watch.kind),
+            let address = address.maybe("continue", next.as_deref());
+            let page = match self.page(address).await {
+                Ok(body) => Page::parse(&body, self.kind()),
                 Err(failure) => return Ok(End::Failed(failure)),
             };
             let page = match page {
@@ -219,6 +219,19 @@ impl Follower {
             if next.is_none() {
                 self.listed().await?;
                 return Ok(End::Listed);
+            }
+        }
+    }
+
+    /// Reads a page, however long the server takes as long as it says something.
+    async fn page(&self, address: Address) -> Result<Vec<u8>, Failure> {
+        let mut body = self.cluster.open(address, BEGINS).await?;
+        let mut page = Vec::new();
+        loop {
+            match timeout(SILENCE, next_piece(&mut body)).await {
+                Ok(Some(piece)) => page.extend(piece?),
+                Ok(None) => return Ok(page),
+                Err(_) => return Err(Failure::Unreachable("a list broke off".to_owned())),
             }
         }
     }

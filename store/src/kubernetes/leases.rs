@@ -97,10 +97,12 @@ fn record(lease: &Value) -> Result<LeaseRecord, WriteError> {
 }
 
 fn lease(name: &LeaseName, record: &LeaseRecord, seen: Option<&Version>) -> Vec<u8> {
-    let mut metadata = json!({ "namespace": name.namespace, "name": name.name });
-    if let Some(seen) = seen {
-        metadata["resourceVersion"] = seen.as_str().into();
-    }
+    // The server takes a version that is nothing for none.
+    let metadata = json!({
+        "namespace": name.namespace,
+        "name": name.name,
+        "resourceVersion": seen.map(Version::as_str),
+    });
     let lease = json!({
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",

@@ -10,6 +10,7 @@ mod bucket;
 mod connect;
 mod course;
 mod discovery;
+mod documents;
 mod failure;
 mod follow;
 mod leases;

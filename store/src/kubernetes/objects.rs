@@ -23,6 +23,14 @@ const GIVEN: [&str; 6] = [
     "uid",
 ];
 
+/// Whether it is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Deed,
+    /// The API server does all but write it down.
+    Rehearsal,
+}
+
 /// What a manifest names.
 #[derive(Debug, PartialEq, Eq)]
 struct Named<'m> {
@@ -32,8 +40,16 @@ struct Named<'m> {
     name: &'m str,
 }
 
-impl Objects for Cluster {
-    async fn apply(&self, manifest: &Value) -> Result<Applied, WriteError> {
+impl Cluster {
+    /// What applying would come to, as the API server says.
+    ///
+    /// # Errors
+    /// As [`Objects::apply`].
+    pub async fn rehearse(&self, manifest: &Value) -> Result<Applied, WriteError> {
+        self.apply_for(manifest, Purpose::Rehearsal).await
+    }
+
+    async fn apply_for(&self, manifest: &Value, purpose: Purpose) -> Result<Applied, WriteError> {
         let named = Named::of(manifest)?;
         let resource = self.resource_of(named.api_version, named.kind).await?;
         let namespace = named.namespace.unwrap_or("default");
@@ -50,7 +66,8 @@ impl Objects for Cluster {
                 .limited(
                     address()
                         .with("fieldManager", MANAGER)
-                        .with("force", "true"),
+                        .with("force", "true")
+                        .maybe("dryRun", purpose.dry_run()),
                 )
                 .into_text(),
             body: Some((APPLY_PATCH, body.clone())),
@@ -59,9 +76,15 @@ impl Objects for Cluster {
         let after = read(&answer.body)?;
         Ok(match before {
             _ if answer.code == 201 => Applied::Created,
-            Some(before) if version(&before) == version(&after) => Applied::Unchanged,
+            Some(before) if purpose.is_same(&before, &after) => Applied::Unchanged,
             Some(_) | None => Applied::Changed,
         })
+    }
+}
+
+impl Objects for Cluster {
+    async fn apply(&self, manifest: &Value) -> Result<Applied, WriteError> {
+        self.apply_for(manifest, Purpose::Deed).await
     }
 
     async fn delete(&self, key: &Key) -> Result<bool, WriteError> {
@@ -92,6 +115,56 @@ impl Objects for Cluster {
             Err(failure) => Err(failure.into()),
         }
     }
+}
+
+impl Purpose {
+    fn dry_run(self) -> Option<&'static str> {
+        match self {
+            Self::Deed => None,
+            Self::Rehearsal => Some("All"),
+        }
+    }
+
+    /// Whether an object is the same before and after.
+    fn is_same(self, before: &Value, after: &Value) -> bool {
+        match self {
+            Self::Deed => version(before) == version(after),
+            // What is not written down has no version of its own.
+            Self::Rehearsal => unmanaged(before) == unmanaged(after),
+        }
+    }
+}
+
+impl Cluster {
+    /// One object of any kind as the API server has it; none if it is not there.
+    ///
+    /// # Errors
+    /// If it cannot be read, or there is no such kind of objects.
+    pub async fn object(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Result<Option<Value>, WriteError> {
+        let resource = self.resource_of(api_version, kind).await?;
+        let address = resource.object(namespace.unwrap_or("default"), name);
+        match self.ask(Ask::get(address)).await {
+            Ok(answer) => read(&answer.body).map(Some),
+            Err(Failure::NotFound) => Ok(None),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+}
+
+/// The object without what changes with every touch.
+fn unmanaged(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
+        metadata.remove("managedFields");
+        metadata.remove("resourceVersion");
+    }
+    object
 }
 
 impl<'m> Named<'m> {

@@ -88,12 +88,12 @@ struct RawListMeta {
 impl Event {
     /// Reads a line of a watch of one kind.
     pub(super) fn parse(line: &[u8], kind: Kind) -> Result<Self, Unreadable> {
-        let event: RawEvent<'_> = serde_json::from_slice(line).map_err(unreadable)?;
+        let event: RawEvent<'_> = serde_json::from_slice(line)?;
         match event.kind {
             "ADDED" | "MODIFIED" => Read::parse(event.object, kind).map(Self::There),
             "DELETED" => Read::parse(event.object, kind).map(Self::Gone),
             "BOOKMARK" => {
-                let value: Value = serde_json::from_str(event.object.get()).map_err(unreadable)?;
+                let value: Value = serde_json::from_str(event.object.get())?;
                 let annotation = value.pointer("/metadata/annotations");
                 let annotation = annotation.and_then(|all| all.get(END_OF_LIST)?.as_str());
                 Ok(Self::Bookmark {
@@ -112,7 +112,7 @@ impl Event {
 impl Page {
     /// Reads a page of a list of one kind.
     pub(super) fn parse(body: &[u8], kind: Kind) -> Result<Self, Unreadable> {
-        let page: RawPage<'_> = serde_json::from_slice(body).map_err(unreadable)?;
+        let page: RawPage<'_> = serde_json::from_slice(body)?;
         let items = page.items.unwrap_or_default().into_iter();
         let objects = items.map(|item| Read::parse(item, kind));
         Ok(Self {
@@ -125,7 +125,7 @@ impl Page {
 
 impl Read {
     fn parse(text: &RawValue, kind: Kind) -> Result<Self, Unreadable> {
-        let value: Value = serde_json::from_str(text.get()).map_err(unreadable)?;
+        let value: Value = serde_json::from_str(text.get())?;
         let name = |field| value.get("metadata")?.get(field)?.as_str();
         let key = Key::new(
             kind,
@@ -224,8 +224,10 @@ fn misnamed(key: &Key) -> Vec<Fault> {
     }]
 }
 
-fn unreadable(error: serde_json::Error) -> Unreadable {
-    Unreadable(error.to_string())
+impl From<serde_json::Error> for Unreadable {
+    fn from(error: serde_json::Error) -> Self {
+        Self(error.to_string())
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use http::Method;
 use serde_json::{Map, Value, json};
 
 use super::connect::{Ask, Cluster};
+use super::failure::Failure;
 use super::resource::{Address, MANAGER};
 use crate::source::{Statuses, WriteError};
 
@@ -47,11 +48,16 @@ impl Cluster {
         let resource = self.inner.discovered.resource(key.kind);
         // What the API server has in memory is enough if it is what was seen, and costs little.
         let remembered = Ask::get(resource.at(key).with("resourceVersion", "0"));
-        if let Ok(answer) = self.ask(remembered).await {
-            let object = read(&answer.body)?;
-            if version(&object) == Some(seen.as_str()) {
-                return Ok(object);
+        match self.ask(remembered).await {
+            Ok(answer) => {
+                let object = read(&answer.body)?;
+                if version(&object) == Some(seen.as_str()) {
+                    return Ok(object);
+                }
             }
+            // It may be behind.
+            Err(Failure::NotFound) => {}
+            Err(failure) => return Err(failure.into()),
         }
         let answer = self.ask(Ask::get(resource.at(key))).await?;
         let object = read(&answer.body)?;

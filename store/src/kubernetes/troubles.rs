@@ -42,13 +42,12 @@ impl fmt::Display for Watched {
 impl Desk {
     /// It cannot be watched now. Logged once, until something else is wrong.
     pub(super) fn wrong(&self, failure: &Failure) {
-        let trouble = match failure {
-            Failure::Missing(_) => format!(
-                "{} ({}) is not installed in the cluster",
-                self.watched.kind,
-                self.watched.kind.api_versions().join(", ")
-            ),
-            failure => failure.to_string(),
+        let trouble = if matches!(failure, Failure::Missing(_)) {
+            let versions = self.watched.kind.api_versions().join(", ");
+            let kind = self.watched.kind;
+            format!("{kind} ({versions}) is not installed in the cluster")
+        } else {
+            failure.to_string()
         };
         self.troubles.send_if_modified(|troubles| {
             if troubles.get(&self.watched) == Some(&trouble) {

@@ -10,13 +10,18 @@
 
 mod fault;
 mod file;
+mod files;
+mod load;
 mod scan;
 mod set;
+mod text;
 
 use std::path::Path;
 
 pub use fault::{FileFault, Subject};
 pub(crate) use file::FileRead;
+pub use files::ManifestFiles;
+pub use load::{Manifest, parse, read};
 pub(crate) use scan::{Identity, Listing, Stamp, scan};
 pub(crate) use set::{Found, ManifestSet};
 

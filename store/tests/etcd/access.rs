@@ -56,7 +56,10 @@ async fn only_who_has_a_certificate_reads_and_only_the_right_etcd_is_believed() 
     let fooled = fooled.unwrap().get(&pool_key("blue")).await;
 
     assert!(follower.has(&pool_key("blue")));
-    assert!(matches!(nobody, Err(WriteError::Unavailable(_))), "{nobody:?}");
+    assert!(
+        matches!(nobody, Err(WriteError::Unavailable(_))),
+        "{nobody:?}"
+    );
     let Err(WriteError::Unavailable(reason)) = fooled else {
         panic!("{fooled:?}");
     };
@@ -102,7 +105,10 @@ async fn a_user_may_what_its_role_says_and_a_new_password_is_taken() {
     let Err(WriteError::Unavailable(reason)) = nobody else {
         panic!("{nobody:?}");
     };
-    assert!(reason.starts_with("etcd does not accept the user"), "{reason}");
+    assert!(
+        reason.starts_with("etcd does not accept the user"),
+        "{reason}"
+    );
     assert!(told.starts_with("etcd does not accept the user"), "{told}");
     assert!(!told.contains("first"), "{told}");
     assert!(well.is_ok());

@@ -45,7 +45,9 @@ async fn what_happened_meanwhile_is_told_also_after_a_compaction() {
     gate.close();
     direct.delete(&pool_key("blue")).await.unwrap();
     direct.apply(&pool("red", "10.0.3.0/24")).await.unwrap();
-    let mut raw = etcd_client::Client::connect([&etcd.url], None).await.unwrap();
+    let mut raw = etcd_client::Client::connect([&etcd.url], None)
+        .await
+        .unwrap();
     let now = raw.get("x", None).await.unwrap();
     let now = now.header().unwrap().revision();
     raw.compact(now, None).await.unwrap();

@@ -24,7 +24,9 @@ async fn objects_are_listed_and_then_followed() {
     fleet.apply(&pool("blue", "10.0.2.0/24")).await.unwrap();
     fleet.delete(&pool_key("green")).await.unwrap();
     fleet.apply(&pool("red", "10.0.3.0/24")).await.unwrap();
-    follower.until("red", |known| known.has(&pool_key("red"))).await;
+    follower
+        .until("red", |known| known.has(&pool_key("red")))
+        .await;
 
     assert_eq!(listed.keys().collect::<Vec<_>>(), [&pool_key("blue")]);
     assert!(!follower.has(&pool_key("green")));

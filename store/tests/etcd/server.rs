@@ -31,7 +31,10 @@ pub(crate) fn program() -> Option<PathBuf> {
         .map(|folder| folder.join("etcd"))
         .find(|program| program.is_file());
     let is_required = std::env::var_os("SLUICE_TEST_REQUIRE").is_some_and(|value| value == "1");
-    assert!(found.is_some() || !is_required, "there is no etcd: run make setup");
+    assert!(
+        found.is_some() || !is_required,
+        "there is no etcd: run make setup"
+    );
     if found.is_none() {
         eprintln!("skipped: there is no etcd (run make setup)");
     }
@@ -99,7 +102,10 @@ impl Etcd {
         let process = Command::new("setpriv")
             .args(["--pdeathsig", "KILL"])
             .arg(&self.program)
-            .arg(format!("--data-dir={}", self.dir.path().join("data").display()))
+            .arg(format!(
+                "--data-dir={}",
+                self.dir.path().join("data").display()
+            ))
             .args(&self.args)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())

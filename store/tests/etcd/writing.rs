@@ -24,9 +24,7 @@ async fn a_status_is_written_on_what_was_seen_and_comes_back() {
         .write(web_key(), seen.clone(), addresses(&["10.0.0.1"]))
         .await
         .unwrap();
-    let stale = fleet
-        .write(web_key(), seen, addresses(&["10.0.0.2"]))
-        .await;
+    let stale = fleet.write(web_key(), seen, addresses(&["10.0.0.2"])).await;
     follower
         .until("the address", |known| {
             ingress(&known.objects[&web_key()]) == ["10.0.0.1"]
@@ -68,7 +66,10 @@ async fn a_status_outlives_what_is_applied() {
     assert_eq!(again, Ok(Applied::Unchanged));
     let held = fleet.get(&web_key()).await.unwrap().unwrap();
     assert_eq!(held["metadata"]["generation"], 2);
-    assert_eq!(held["status"]["loadBalancer"]["ingress"][0]["ip"], "10.0.0.1");
+    assert_eq!(
+        held["status"]["loadBalancer"]["ingress"][0]["ip"],
+        "10.0.0.1"
+    );
     assert_eq!(held["status"]["conditions"][0]["reason"], "satisfied");
 }
 
@@ -127,7 +128,10 @@ async fn writes_at_the_same_time_lose_nothing() {
 
     let held = fleet.get(&web_key()).await.unwrap().unwrap();
     assert_eq!(held["spec"]["ports"][0]["port"], 40);
-    assert_eq!(held["status"]["loadBalancer"]["ingress"][0]["ip"], "10.0.0.39");
+    assert_eq!(
+        held["status"]["loadBalancer"]["ingress"][0]["ip"],
+        "10.0.0.39"
+    );
     assert_eq!(held["metadata"]["generation"], 41);
 }
 

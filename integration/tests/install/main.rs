@@ -1,0 +1,9 @@
+//! The chart, the manifests rendered from it and `sluice install`, on a real control plane; systemd's
+//! units.
+
+mod chart;
+mod manifests;
+mod roles;
+mod round_trip;
+mod tools;
+mod units;
