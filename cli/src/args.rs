@@ -8,6 +8,7 @@ use types::{BackendAddr, Family, Vip};
 
 use crate::cluster::ClusterArgs;
 use crate::commands::install::{InstallArgs, UninstallArgs, UpgradeArgs};
+use crate::commands::objects::{ApplyArgs, DeleteArgs, ExportArgs, GetArgs, WatchArgs};
 use crate::commands::workloads;
 
 /// See and steer the Sluicegate agent on this node, or Sluicegate in a cluster.
@@ -22,9 +23,11 @@ use crate::commands::workloads;
         sluice service drain 10.3.0.21:80      no new flows to a backend; its flows stay\n  \
         sluice node withdraw                   announce nothing until sluice node restore\n  \
         sluice manifest check DIR              before you deploy\n  \
+        sluice apply -f DIR --etcd URL         give a fleet its objects\n  \
+        sluice get services -A                 objects as kubectl prints them\n  \
         sluice install --set ipv6.enabled=true install in the cluster of your kubeconfig\n  \
         sluice status --wait                   until everything runs there\n\n\
-        Exit status: 0 yes or done, 1 no or refused, 2 wrong usage, 3 the agent or the API server cannot be reached."
+        Exit status: 0 yes or done, 1 no or refused, 2 wrong usage, 3 the agent, the API server or etcd cannot be reached."
 )]
 pub(crate) struct Args {
     /// The agent's socket
@@ -96,6 +99,16 @@ pub(crate) enum Command {
     Config(ConfigCommand),
     /// Versions of this program and of what runs in the cluster
     Version(VersionArgs),
+    /// Write manifests to where objects are: a directory, etcd or a cluster
+    Apply(ApplyArgs),
+    /// Print objects, as kubectl does
+    Get(GetArgs),
+    /// Remove objects
+    Delete(DeleteArgs),
+    /// Print manifests that ask for what is there, to be applied elsewhere
+    Export(ExportArgs),
+    /// Print objects, and then what happens to them, until ended
+    Watch(WatchArgs),
 }
 
 /// `sluice status`.

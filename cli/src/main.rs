@@ -28,8 +28,9 @@ fn main() -> ExitCode {
         Ok(false) => ExitCode::from(NO),
         Err(error) => {
             eprintln!("sluice: {error:#}");
-            let unreachable =
-                error.downcast_ref::<client::Unreachable>().is_some() || cluster::is_away(&error);
+            let unreachable = error.downcast_ref::<client::Unreachable>().is_some()
+                || cluster::is_away(&error)
+                || commands::objects::is_away(&error);
             ExitCode::from(if unreachable { UNREACHABLE } else { NO })
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use agent_api::{
-    Allocation, Drained, Lb, Maglev, Peer, Pool, Role, Route, Service, Status, Withdrawn,
+    Allocation, Drained, Lb, Maglev, Objects, Peer, Pool, Role, Route, Service, Status, Withdrawn,
 };
 use anyhow::{Context as _, Result, bail};
 use bgp_speaker::RouteQuery;
@@ -160,6 +160,10 @@ impl Api for Node {
             .iter()
             .map(|route| views::route(&self.name, route))
             .collect())
+    }
+
+    fn objects(&self) -> Option<Objects> {
+        self.origin.objects()
     }
 
     fn allocations(&self) -> Vec<Allocation> {

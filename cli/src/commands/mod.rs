@@ -8,6 +8,7 @@ mod lb;
 mod lb_ipam;
 mod manifest;
 mod node;
+pub(crate) mod objects;
 mod peers;
 mod service;
 mod status;
@@ -47,6 +48,11 @@ pub(crate) fn run(args: &Args, called: Called) -> Result<bool> {
         Command::Uninstall(wanted) => install::uninstall(cluster, wanted),
         Command::Config(command) => config::run(cluster, args.output, command),
         Command::Version(wanted) => version::run(cluster, args.output, wanted),
+        Command::Apply(wanted) => objects::apply(args, wanted),
+        Command::Get(wanted) => objects::get(args, wanted),
+        Command::Delete(wanted) => objects::delete(args, wanted),
+        Command::Export(wanted) => objects::export(args, wanted),
+        Command::Watch(wanted) => objects::watch(args, wanted),
     }
 }
 
