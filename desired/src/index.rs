@@ -257,7 +257,7 @@ impl Desired {
                 current: current.to_vec(),
             };
             let service = match self.objects.services.get(&name) {
-                Some(service) => Some(ipam::service(service, &self.facts.ipam)),
+                Some(service) => Some(ipam::service(service, &self.facts)),
                 None => self.objects.unreadable(key).map(unreadable),
             };
             delta.services.insert(name, service);
