@@ -5,21 +5,21 @@ use integration::until;
 use serde_json::{Value, json};
 
 use crate::picture::{until_picture, versions};
-use crate::site::{Kind, NODE, PATIENCE, Site, tell};
+use crate::site::{Kind, NODE, PATIENCE, Site, run};
 
 #[test]
 fn the_story_in_a_directory() {
-    tell(Kind::Directory, story);
+    run(Kind::Directory, |lab| story(&mut Site::build(Kind::Directory, lab)?));
 }
 
 #[test]
 fn the_story_in_a_fleet() {
-    tell(Kind::Fleet, story);
+    run(Kind::Fleet, |lab| story(&mut Site::build(Kind::Fleet, lab)?));
 }
 
 #[test]
 fn the_story_in_a_cluster() {
-    tell(Kind::Cluster, story);
+    run(Kind::Cluster, |lab| story(&mut Site::build(Kind::Cluster, lab)?));
 }
 
 /// As users of Cilium have it; the second Service is not the pool's.
