@@ -173,6 +173,11 @@ impl Site {
         if self.kind != Kind::Fleet {
             self.sluice_with(&["apply", "-f", "-"], NODE_OBJECT)?;
         }
+        if let Source::Cluster { plane, .. } = &self.source {
+            // As its kubelet would.
+            let args = ["apply", "--server-side", "--subresource=status", "-f", "-"];
+            plane.kubectl_with(&args, NODE_OBJECT)?;
+        }
         Ok(self)
     }
 
