@@ -61,7 +61,7 @@ pub(crate) enum LogFormat {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RoleConfig {
     /// Announces, and balances unless another program does.
-    Edge(Edge),
+    Edge(Box<Edge>),
     /// Takes encapsulated packets from balancers.
     Backend(Backend),
 }

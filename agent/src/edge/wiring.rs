@@ -136,6 +136,8 @@ impl Wiring {
                 statements: statements
                     .map(|(key, patch)| (key, patch.conditions))
                     .collect(),
+                // Nothing is written to a file that is refused.
+                ..operator::Input::default()
             };
             inputs
                 .send(input)

@@ -12,6 +12,7 @@ mod input;
 mod kinds;
 mod news;
 mod place;
+mod situation;
 mod watch;
 
 use std::fmt;
@@ -21,10 +22,11 @@ use anyhow::{Context as _, Result};
 use store::WriteError;
 
 pub(crate) use apply::apply;
-pub(crate) use args::{ApplyArgs, DeleteArgs, ExportArgs, GetArgs, WatchArgs};
+pub(crate) use args::{ApplyArgs, DeleteArgs, ExportArgs, GetArgs, PlaceArgs, WatchArgs};
 pub(crate) use delete::delete;
 pub(crate) use export::export;
 pub(crate) use get::get;
+pub(crate) use situation::{Given, Known, given, of_agent, of_place};
 pub(crate) use watch::watch;
 
 /// Nobody is there to ask.
