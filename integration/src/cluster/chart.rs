@@ -7,6 +7,9 @@ use anyhow::{Context as _, Result, bail};
 
 use super::program;
 
+/// The version that is rendered for: helm as it is built here takes an old one for its own.
+const KUBERNETES: &str = "1.36.0";
+
 /// What these templates of the chart (`accounts`, for example) render to in a namespace, with the
 /// chart's own values.
 ///
@@ -17,6 +20,7 @@ pub fn chart(namespace: &str, templates: &[&str]) -> Result<String> {
     let mut helm = Command::new(program("helm")?);
     helm.args(["template", "sluicegate"])
         .arg(folder)
+        .args(["--kube-version", KUBERNETES])
         .args(["--namespace", namespace]);
     for template in templates {
         helm.args(["--show-only", &format!("templates/{template}.yaml")]);

@@ -6,21 +6,21 @@ use anyhow::{Context as _, Result, ensure};
 use integration::until;
 use serde_json::Value;
 
-use crate::site::{Kind, PATIENCE, Site, tell};
+use crate::site::{Kind, PATIENCE, Site, run};
 
 #[test]
 fn the_commands_in_a_directory() {
-    tell(Kind::Directory, commands);
+    run(Kind::Directory, |lab| commands(&mut Site::build(Kind::Directory, lab)?));
 }
 
 #[test]
 fn the_commands_in_a_fleet() {
-    tell(Kind::Fleet, commands);
+    run(Kind::Fleet, |lab| commands(&mut Site::build(Kind::Fleet, lab)?));
 }
 
 #[test]
 fn the_commands_in_a_cluster() {
-    tell(Kind::Cluster, commands);
+    run(Kind::Cluster, |lab| commands(&mut Site::build(Kind::Cluster, lab)?));
 }
 
 const GOOD: &str = "\

@@ -70,29 +70,37 @@ enum Source {
     },
 }
 
-/// Tells the same story in all places, each a test of its own.
-pub(crate) fn tell(kind: Kind, story: impl FnOnce(&mut Site) -> Result<()>) {
+/// As `lab::run`, for a test in a place of this kind: skipped, loudly, where its programs are not
+/// built.
+pub(crate) fn run<F>(kind: Kind, body: F)
+where
+    F: FnOnce(&Lab) -> Result<()>,
+{
     let product = ["sluice-agent", "sluice"].map(built_program);
+    let more = match kind {
+        Kind::Directory => Vec::new(),
+        Kind::Fleet => vec![cluster::program("etcd")],
+        Kind::Cluster => vec![built_program("sluice-operator"), cluster::program("helm")],
+    };
+    if !is_there(product.into_iter().chain(more)) {
+        return;
+    }
     match kind {
-        Kind::Directory if is_there(product) => {
-            integration::lab::run(|lab| story(&mut Site::directory(lab)?));
-        }
-        Kind::Fleet if is_there(product.into_iter().chain([cluster::program("etcd")])) => {
-            integration::lab::run(|lab| story(&mut Site::fleet(lab)?));
-        }
-        Kind::Cluster
-            if is_there(product.into_iter().chain([
-                built_program("sluice-operator"),
-                cluster::program("helm"),
-            ])) =>
-        {
-            cluster::run(|lab| story(&mut Site::cluster(lab)?));
-        }
-        Kind::Directory | Kind::Fleet | Kind::Cluster => {}
+        Kind::Directory | Kind::Fleet => integration::lab::run(body),
+        Kind::Cluster => cluster::run(body),
     }
 }
 
 impl Site {
+    /// Builds a place of this kind; an agent runs, and whoever else gives addresses.
+    pub(crate) fn build(kind: Kind, lab: &Lab) -> Result<Self> {
+        match kind {
+            Kind::Directory => Self::directory(lab),
+            Kind::Fleet => Self::fleet(lab),
+            Kind::Cluster => Self::cluster(lab),
+        }
+    }
+
     fn directory(lab: &Lab) -> Result<Self> {
         let host = lab.host(NODE)?;
         let manifests = host.folder().join("manifests");
@@ -164,6 +172,11 @@ impl Site {
         })?;
         if self.kind != Kind::Fleet {
             self.sluice_with(&["apply", "-f", "-"], NODE_OBJECT)?;
+        }
+        if let Source::Cluster { plane, .. } = &self.source {
+            // As its kubelet would.
+            let args = ["apply", "--server-side", "--subresource=status", "-f", "-"];
+            plane.kubectl_with(&args, NODE_OBJECT)?;
         }
         Ok(self)
     }

@@ -5,21 +5,21 @@ use integration::until;
 use serde_json::{Value, json};
 
 use crate::picture::{until_picture, versions};
-use crate::site::{Kind, NODE, PATIENCE, Site, tell};
+use crate::site::{Kind, NODE, PATIENCE, Site, run};
 
 #[test]
 fn the_story_in_a_directory() {
-    tell(Kind::Directory, story);
+    run(Kind::Directory, |lab| story(&mut Site::build(Kind::Directory, lab)?));
 }
 
 #[test]
 fn the_story_in_a_fleet() {
-    tell(Kind::Fleet, story);
+    run(Kind::Fleet, |lab| story(&mut Site::build(Kind::Fleet, lab)?));
 }
 
 #[test]
 fn the_story_in_a_cluster() {
-    tell(Kind::Cluster, story);
+    run(Kind::Cluster, |lab| story(&mut Site::build(Kind::Cluster, lab)?));
 }
 
 /// As users of Cilium have it; the second Service is not the pool's.
@@ -109,7 +109,11 @@ fn story(site: &mut Site) -> Result<()> {
     site.sluice_with(&["apply", "-f", "-"], OBJECTS)?;
     until_picture(site, "everything has its status", AT_FIRST)?;
     looks_as_with_kubectl(site)?;
-    node_config(site)?;
+    node_config(
+        site,
+        &[],
+        "BGP peer tor of edge: CiliumBGPPeerConfig tor is not there",
+    )?;
 
     let quiet = versions(site)?;
     site.restart()?;
@@ -119,6 +123,7 @@ fn story(site: &mut Site) -> Result<()> {
         "MissingPeerConfigs False MissingPeerConfigs",
     ) + "ciliumbgppeerconfigs tor\n  MissingAuthSecret False MissingAuthSecret\n";
     until_picture(site, "the peer's configuration is found", &peered)?;
+    node_config(site, &["tor"], "")?;
     let now = versions(site)?;
     for (object, version) in quiet.iter().filter(|(object, _)| !object.ends_with("rack1")) {
         ensure!(now.get(object) == Some(version), "{object} was written again");
@@ -161,37 +166,47 @@ fn looks_as_with_kubectl(site: &Site) -> Result<()> {
     Ok(())
 }
 
-/// What the operator makes of the BGP configuration for the node, and what the agent says of it.
-fn node_config(site: &Site) -> Result<()> {
+/// What the operator makes of the BGP configuration for the node, and what the agent says of it: the
+/// names of its peers or, as long as it cannot run them, why not.
+fn node_config(site: &Site, peers: &[&str], error: &str) -> Result<()> {
     if !site.has_node_configs() {
         let configs = site.json("get ciliumbgpnodeconfigs")?;
         ensure!(configs["items"] == json!([]), "{configs}");
         return Ok(());
     }
+    let wanted = json!([{
+        "name": "edge",
+        "localASN": 65010,
+        "peers": [{
+            "name": "tor", "peerASN": 65001, "peerAddress": "10.1.0.254",
+            "peerConfigRef": {"name": "tor"},
+        }],
+    }]);
     until("the agent says how its sessions are", PATIENCE, || {
         let config = site.json(&format!("get ciliumbgpnodeconfigs {NODE}"))?;
-        let wanted = json!([{
-            "name": "edge",
-            "localASN": 65010,
-            "peers": [{
-                "name": "tor", "peerASN": 65001, "peerAddress": "10.1.0.254",
-                "peerConfigRef": {"name": "tor"},
-            }],
-        }]);
-        let spec = config.pointer("/spec/bgpInstances");
-        ensure!(spec == Some(&wanted), "{config:#}");
-        let status = config.pointer("/status/bgpInstances");
-        let instances = status.and_then(Value::as_array);
-        let names = instances.into_iter().flatten().map(|instance| {
-            let peers = instance.get("peers").and_then(Value::as_array);
-            let peers = peers.into_iter().flatten().map(|peer| &peer["name"]);
-            (&instance["name"], &instance["localASN"], peers.collect::<Vec<_>>())
-        });
-        let names: Vec<_> = names.collect();
+        let mut spec = config.pointer("/spec/bgpInstances").cloned().unwrap_or_default();
+        // An API server puts the defaults there.
+        if let Some(Value::Object(named)) = spec.pointer_mut("/0/peers/0/peerConfigRef") {
+            named.retain(|field, _| field == "name");
+        }
+        ensure!(spec == wanted, "{config:#}");
+        let all = |value: &Value, field: &str| -> Vec<Value> {
+            let items = value.get(field).and_then(Value::as_array);
+            items.cloned().unwrap_or_default()
+        };
+        let status = config.get("status").cloned().unwrap_or_default();
+        let instances = all(&status, "bgpInstances");
+        let running = instances.iter().flat_map(|instance| all(instance, "peers"));
+        let running: Vec<Value> = running.map(|peer| peer["name"].clone()).collect();
+        ensure!(running == peers, "{config:#}");
         ensure!(
-            names == [(&json!("edge"), &json!(65010), vec![&json!("tor")])],
+            instances.iter().all(|it| it["name"] == "edge" && it["localASN"] == 65010),
             "{config:#}"
         );
+        let conditions = all(&status, "conditions");
+        let mut said = conditions.iter().filter(|condition| condition["status"] == "True");
+        let said = said.next().map_or(json!(""), |condition| condition["message"].clone());
+        ensure!(said == error, "{config:#}");
         Ok(())
     })
 }
