@@ -42,7 +42,7 @@ test: build kubernetes ## every test: unit, property, kernel, real routers, end 
 	cargo test --quiet --doc --workspace
 	SLUICE_TEST_REQUIRE=1 cargo nextest run --workspace --config-file .config/nextest.toml
 
-bench: build $(if $(filter k8s,$(BENCH)),kubernetes) ## measure (BENCH=agent|bgp|lb|xdp|all); tables, and target/bench/AREA.json
+bench: build $(if $(filter k8s all,$(BENCH)),kubernetes) ## measure (BENCH=agent|bgp|k8s|lb|xdp|all); tables, and target/bench/AREA.json
 	@$(TARGET)/release/sluice-bench $(BENCH)
 
 lint: needs ## formatting, clippy, dependencies' direction, names in the documents

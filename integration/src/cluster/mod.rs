@@ -26,6 +26,7 @@
 
 mod accounts;
 mod authority;
+mod chart;
 mod control_plane;
 mod etcd;
 mod image;
@@ -41,6 +42,7 @@ use anyhow::{Context as _, Result};
 use crate::lab::Host;
 
 pub use authority::{Authority, KeyPair};
+pub use chart::chart;
 pub use control_plane::{ADDRESSES, ControlPlane, Options};
 pub use etcd::Etcd;
 pub use image::{IMAGE, PRODUCT_IMAGE};
