@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use agent_api::{
-    Allocation, Bgp, Drained, Interface, Ipam, Lb, Maglev, Peer, Pool, Role, Route, Service,
-    Status, Transitions, Withdrawn,
+    Allocation, Bgp, Drained, Interface, Ipam, Lb, Maglev, Objects, Peer, Pool, Role, Route,
+    Service, Status, Transitions, Withdrawn,
 };
 use anyhow::{Context as _, Result, bail};
 use types::{BackendAddr, NodeName, Vip};
@@ -171,6 +171,10 @@ impl Api for Node {
 
     async fn routes(&self, _: bool) -> Result<Vec<Route>> {
         Ok(Vec::new())
+    }
+
+    fn objects(&self) -> Option<Objects> {
+        None
     }
 
     fn allocations(&self) -> Vec<Allocation> {

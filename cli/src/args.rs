@@ -7,7 +7,11 @@ use clap::{Parser, Subcommand, ValueEnum};
 use types::{BackendAddr, Family, Vip};
 
 use crate::cluster::ClusterArgs;
+use crate::commands::explain::ExplainCommand;
 use crate::commands::install::{InstallArgs, UninstallArgs, UpgradeArgs};
+use crate::commands::objects::PlaceArgs;
+use crate::commands::objects::{ApplyArgs, DeleteArgs, ExportArgs, GetArgs, WatchArgs};
+use crate::commands::plan::{AssumeArgs, PlanArgs};
 use crate::commands::workloads;
 
 /// See and steer the Sluicegate agent on this node, or Sluicegate in a cluster.
@@ -22,9 +26,13 @@ use crate::commands::workloads;
         sluice service drain 10.3.0.21:80      no new flows to a backend; its flows stay\n  \
         sluice node withdraw                   announce nothing until sluice node restore\n  \
         sluice manifest check DIR              before you deploy\n  \
+        sluice plan -f NEW --against OLD       what would change, and what would be cut\n  \
+        sluice explain vip 192.0.2.1           where the way to an address is broken\n  \
+        sluice apply -f DIR --etcd URL         give a fleet its objects\n  \
+        sluice get services -A                 objects as kubectl prints them\n  \
         sluice install --set ipv6.enabled=true install in the cluster of your kubeconfig\n  \
         sluice status --wait                   until everything runs there\n\n\
-        Exit status: 0 yes or done, 1 no or refused, 2 wrong usage, 3 the agent or the API server cannot be reached."
+        Exit status: 0 yes or done, 1 no or refused, 2 wrong usage or a plan that cuts traffic, 3 the agent, the API server or etcd cannot be reached."
 )]
 pub(crate) struct Args {
     /// The agent's socket
@@ -85,6 +93,11 @@ pub(crate) enum Command {
     /// Manifests, without an agent
     #[command(subcommand)]
     Manifest(ManifestCommand),
+    /// What a change of manifests would do, before it is made. Exit status 2 if traffic would be cut
+    Plan(PlanArgs),
+    /// Why something is reached, or not
+    #[command(subcommand)]
+    Explain(ExplainCommand),
     /// Install in a cluster (needs helm)
     Install(InstallArgs),
     /// Change what is installed in a cluster (needs helm)
@@ -96,6 +109,16 @@ pub(crate) enum Command {
     Config(ConfigCommand),
     /// Versions of this program and of what runs in the cluster
     Version(VersionArgs),
+    /// Write manifests to where objects are: a directory, etcd or a cluster
+    Apply(ApplyArgs),
+    /// Print objects, as kubectl does
+    Get(GetArgs),
+    /// Remove objects
+    Delete(DeleteArgs),
+    /// Print manifests that ask for what is there, to be applied elsewhere
+    Export(ExportArgs),
+    /// Print objects, and then what happens to them, until ended
+    Watch(WatchArgs),
 }
 
 /// `sluice status`.
@@ -195,6 +218,35 @@ pub(crate) enum LbIpamCommand {
     Export,
     /// Pools: how many addresses are free, and what is wrong with them
     Pools,
+    /// Services with their addresses, as the objects of a place lead to them
+    Show(ShowArgs),
+    /// Why a Service has the addresses it has, or has none: what each pool says
+    Why(WhyArgs),
+    /// Which addresses a change would give, move or refuse. Exit status 2 if one would be lost or moved
+    Simulate(PlanArgs),
+}
+
+/// `sluice lb-ipam show`.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct ShowArgs {
+    #[command(flatten)]
+    pub(crate) assume: AssumeArgs,
+
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+}
+
+/// `sluice lb-ipam why`.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct WhyArgs {
+    /// NAMESPACE/NAME, or NAME in the namespace that is named, or else in default
+    pub(crate) service: String,
+
+    #[command(flatten)]
+    pub(crate) assume: AssumeArgs,
+
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
 }
 
 /// `sluice manifest`.

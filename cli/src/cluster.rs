@@ -27,7 +27,7 @@ pub(crate) struct ClusterArgs {
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) context: Option<String>,
 
-    /// The namespace that Sluicegate is in (default: kube-system)
+    /// The namespace: of objects (default: the context's, or default), else of Sluicegate (default: kube-system)
     #[arg(short, long, global = true, value_name = "NAME")]
     pub(crate) namespace: Option<String>,
 }

@@ -17,6 +17,15 @@ impl Table {
         }
     }
 
+    /// A table whose columns are found out at run time.
+    pub(crate) fn with_header(header: Vec<String>) -> Self {
+        Self { rows: vec![header] }
+    }
+
+    pub(crate) fn push(&mut self, cells: Vec<String>) {
+        self.rows.push(cells);
+    }
+
     pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
         self.rows.push(cells.into());
     }

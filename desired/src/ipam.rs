@@ -14,6 +14,8 @@ use lb_ipam::{
     Requirement, Reservation, Selector, Sharing, Shown, Test, Time, Traffic,
 };
 
+use crate::{Facts, Role};
+
 /// Which Services' addresses the allocator gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IpamOptions {
@@ -26,9 +28,6 @@ pub struct IpamOptions {
     /// Whether the class `io.cilium/l2-announcer` is its own, which it is where addresses are announced
     /// by ARP and NDP.
     pub l2: bool,
-    /// Whether of two Services that want one address the older one has it. Where nodes decide by
-    /// themselves names decide, since the age of a file is each node's own.
-    pub by_age: bool,
     /// For how long a Service keeps an address that no pool has for it any more: time to undo a mistake.
     pub grace: Duration,
 }
@@ -52,7 +51,6 @@ impl Default for IpamOptions {
             default: DefaultIpam::default(),
             bgp: true,
             l2: false,
-            by_age: false,
             grace: Allocator::DEFAULT_GRACE,
         }
     }
@@ -120,14 +118,15 @@ pub(crate) fn pool(pool: &LoadBalancerIPPool) -> Pool {
     }
 }
 
-pub(crate) fn service(service: &Service, options: &IpamOptions) -> lb_ipam::Service {
-    if !options.is_given(service) {
+pub(crate) fn service(service: &Service, facts: &Facts) -> lb_ipam::Service {
+    if !facts.ipam.is_given(service) {
         return lb_ipam::Service::Foreign(shown(service));
     }
-    let created = if options.by_age {
-        seconds(service.meta.created)
-    } else {
-        0
+    let created = match facts.role {
+        // One decides for all.
+        Role::Operator => seconds(service.meta.created),
+        // The age of a file is each node's own: names decide, so that all decide alike.
+        Role::Standalone | Role::Agent => 0,
     };
     lb_ipam::Service::Request(Request {
         created,

@@ -31,6 +31,7 @@ mod network;
 mod node_configs;
 mod objects;
 mod ownership;
+pub mod plan;
 mod remarks;
 mod role;
 mod settle;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use api::{Key, Kind, Object, Statement};
+use api::{Key, Kind, Object, Shown, Statement};
 use lb_ipam::{Action, Allocator, Delta, PoolConditions, Satisfaction, Time};
 use store::WriteError;
 use types::ObjectName;
@@ -19,6 +19,8 @@ use crate::wish::{Author, Wish, of_action};
 pub struct Input {
     /// The objects as the source shows them now; `None` for those that are gone.
     pub objects: BTreeMap<Key, Option<Object>>,
+    /// What objects show that do not validate.
+    pub shown: BTreeMap<Key, Shown>,
     /// What that means to the allocator.
     pub ipam: Delta,
     /// Conditions that are to be on objects, by type, or are not to be (`None`). A type that is not
@@ -62,6 +64,10 @@ impl Duty {
         for (key, object) in input.objects {
             let seen = object.as_ref().and_then(Seen::of);
             self.outbox.on_event(now, Event::Shown(key, seen));
+        }
+        for (key, shown) in input.shown {
+            self.outbox
+                .on_event(now, Event::Shown(key, Some(shown.into())));
         }
         self.allocate(now, input.ipam);
         for (key, conditions) in input.statements {

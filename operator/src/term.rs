@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use api::{Delta, Key, Kind, Object};
+use api::{Delta, Key, Kind};
 use desired::{Changes, Desired, Facts, Inputs};
 use lb_ipam::Allocator;
 use store::{Hub, Objects, Source, Statuses};
@@ -169,7 +169,7 @@ impl Pump {
     async fn on_delta(&mut self, delta: Delta) -> bool {
         let changes = self.desired.on_change(&delta);
         self.keep(&changes);
-        let (input, wishes) = self.split(changes, delta.objects);
+        let (input, wishes) = self.split(changes, delta);
         if !wishes.is_empty() && self.wishes.send(wishes).await.is_err() {
             return false;
         }
@@ -177,18 +177,20 @@ impl Pump {
     }
 
     /// What goes to whom.
-    fn split(&self, changes: Changes, objects: BTreeMap<Key, Option<Object>>) -> (Input, Wishes) {
+    fn split(&self, changes: Changes, delta: Delta) -> (Input, Wishes) {
         let mut input = Input {
-            objects,
+            objects: delta.objects,
+            shown: delta.shown,
             ipam: changes.ipam,
             ..Input::default()
         };
         let mut wishes = Wishes::new();
-        if self.duties.bgp {
-            let statuses = changes.statuses.into_iter();
-            input.statements = statuses
-                .map(|(key, patch)| (key, patch.conditions))
-                .collect();
+        let (bgp, statuses) = (self.duties.bgp, changes.statuses.into_iter());
+        input.statements = statuses
+            .filter(|(key, _)| bgp || is_ipams(key.kind))
+            .map(|(key, patch)| (key, patch.conditions))
+            .collect();
+        if bgp {
             for (node, spec) in changes.node_configs {
                 let manifest = spec.map(|spec| spec.manifest(&node));
                 wishes.insert(key_of(&node), manifest);
@@ -210,6 +212,10 @@ impl Pump {
             }
         }
     }
+}
+
+fn is_ipams(kind: Kind) -> bool {
+    matches!(kind, Kind::Service | Kind::CiliumLoadBalancerIPPool)
 }
 
 fn key_of(node: &NodeName) -> Key {

@@ -19,7 +19,8 @@ pub mod yaml;
 
 pub use database::{BadRows, Damage, OpenError, Orders, reset_state};
 pub use directory::{
-    Directory, DirectoryConfig, DirectoryStatuses, Faults, OverrideError, Overrides,
+    Directory, DirectoryConfig, DirectoryDocuments, DirectoryStatuses, Faults, OverrideError,
+    Overrides,
 };
 pub use hub::{Hub, HubHandle, Snapshot, Watcher};
 pub use source::{

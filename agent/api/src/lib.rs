@@ -15,11 +15,13 @@
 //! | `GET /v1/bgp/routes?table=available\|advertised` | `[`[`Route`]`]` |
 //! | `GET /v1/lb-ipam/allocations` | `[`[`Allocation`]`]` |
 //! | `GET /v1/lb-ipam/pools` | `[`[`Pool`]`]` |
+//! | `GET /v1/objects` | [`Objects`]: where they come from a directory |
 //! | `GET /livez`, `GET /readyz` | 200 or 503 with a [`Problem`] |
 
 mod bgp;
 mod lb;
 mod lb_ipam;
+mod objects;
 mod status;
 
 use serde::{Deserialize, Serialize};
@@ -27,6 +29,7 @@ use serde::{Deserialize, Serialize};
 pub use bgp::{FamilyRoutes, Peer, Route, SessionState};
 pub use lb::{Counters, Lb, LbBackend, LbService, Maglev, Share, Transitions};
 pub use lb_ipam::{Allocation, Ipam, Pool};
+pub use objects::Objects;
 pub use status::{
     Backend, BackendHealth, BackendState, Bgp, Drained, Interface, KindCount, Operator, Refused,
     Role, Service, Source, SourceKind, Status, Withdrawn,

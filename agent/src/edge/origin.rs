@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use agent_api::{Source, SourceKind};
+use agent_api::{Objects, Source, SourceKind};
 use anyhow::{Context as _, Result};
 use api::Kind;
 use desired::Role;
 use operator::{Operator, OperatorHandle};
 use store::kubernetes::{Cluster, ConnectOptions, Troubles, Watch};
-use store::{Directory, DirectoryConfig, Faults, Hub, HubHandle, LeaseName, Overrides};
+use store::{
+    Directory, DirectoryConfig, DirectoryDocuments, Faults, Hub, HubHandle, LeaseName, Overrides,
+};
 use tokio::sync::{mpsc, watch};
 use types::{Family, NodeName};
 
@@ -63,6 +65,8 @@ pub(super) enum Origin {
         manifests: PathBuf,
         /// What is wrong with them.
         faults: watch::Receiver<Faults>,
+        /// What they are, with what they were given.
+        documents: DirectoryDocuments,
     },
     /// A Kubernetes API server.
     Kubernetes {
@@ -119,6 +123,23 @@ impl Origin {
         }
     }
 
+    /// The objects of a directory, which nobody else can be asked for.
+    pub(super) fn objects(&self) -> Option<Objects> {
+        match self {
+            Self::Directory {
+                manifests,
+                documents,
+                ..
+            } => Some(Objects {
+                manifests: manifests.clone(),
+                items: documents.all(),
+            }),
+            Self::Kubernetes { .. } => None,
+            #[cfg(feature = "etcd")]
+            Self::Etcd { .. } => None,
+        }
+    }
+
     /// What is wrong with manifests, by place; a source without places has none.
     pub(super) fn file_faults(&self) -> Faults {
         match self {
@@ -138,13 +159,14 @@ fn directory(manifests: &Path, own: &Edge) -> Result<Opened> {
     let (directory, statuses, overrides) =
         Directory::open(DirectoryConfig::new(manifests, state_dir))
             .with_context(|| in_dir(state_dir))?;
-    let faults = directory.faults();
+    let (faults, documents) = (directory.faults(), directory.documents());
     let (inputs, received) = mpsc::channel(INPUTS);
     Ok(Opened {
         hub: Hub::spawn(directory),
         origin: Origin::Directory {
             manifests: manifests.to_owned(),
             faults,
+            documents,
         },
         overrides,
         role: Role::Standalone,
@@ -158,10 +180,15 @@ fn directory(manifests: &Path, own: &Edge) -> Result<Opened> {
 }
 
 async fn cluster(node: &NodeName, kubernetes: &Kubernetes, own: &Edge) -> Result<Opened> {
+    let usual = ConnectOptions::default();
     let cluster = Cluster::connect(ConnectOptions {
         kubeconfig: kubernetes.kubeconfig.clone(),
         context: kubernetes.context.clone(),
-        ..ConnectOptions::default()
+        writes_per_second: kubernetes
+            .writes_per_second
+            .unwrap_or(usual.writes_per_second),
+        burst: kubernetes.burst.unwrap_or(usual.burst),
+        ..usual
     })
     .await
     .context("connecting to the cluster")?;
@@ -207,7 +234,14 @@ fn watches(node: &NodeName, kubernetes: &Kubernetes, own: &Edge) -> Vec<Watch> {
             | Kind::CiliumBGPNodeConfigOverride => watch,
         }
     };
-    Role::Agent.kinds().iter().copied().map(one).collect()
+    let kinds = Role::Agent.kinds().iter().copied();
+    let kinds = kinds.filter(|kind| own.bgp.enabled || needs_no_bgp(*kind));
+    kinds.map(one).collect()
+}
+
+/// Whether a kind is needed where BGP is not spoken: roles may not let the others be read.
+fn needs_no_bgp(kind: Kind) -> bool {
+    matches!(kind, Kind::Service | Kind::EndpointSlice | Kind::Node)
 }
 
 /// Orders, kept where there is a place for them.

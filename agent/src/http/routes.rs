@@ -4,7 +4,8 @@ use std::future::Future;
 use std::sync::Arc;
 
 use agent_api::{
-    Allocation, Drained, Lb, Maglev, Peer, Pool, Problem, Route, Service, Status, Withdrawn,
+    Allocation, Drained, Lb, Maglev, Objects, Peer, Pool, Problem, Route, Service, Status,
+    Withdrawn,
 };
 use anyhow::Result;
 use axum::extract::{Path, Query, State};
@@ -37,6 +38,8 @@ pub(crate) trait Api: Send + Sync + 'static {
     fn peers(&self) -> impl Future<Output = Result<Vec<Peer>>> + Send;
     /// BGP routes that are available, or advertised to peers.
     fn routes(&self, advertised: bool) -> impl Future<Output = Result<Vec<Route>>> + Send;
+    /// The objects of a directory; `None` where they come from elsewhere, and are to be read there.
+    fn objects(&self) -> Option<Objects>;
     /// Addresses that services hold.
     fn allocations(&self) -> Vec<Allocation>;
     /// Pools of addresses.
@@ -90,6 +93,7 @@ pub(super) fn router<A: Api>(api: Arc<A>) -> Router {
             put(|State(api): State<Arc<A>>| set_withdrawn(api, true))
                 .delete(|State(api): State<Arc<A>>| set_withdrawn(api, false)),
         )
+        .route("/v1/objects", get(objects::<A>))
         .route("/v1/bgp/peers", get(peers::<A>))
         .route("/v1/bgp/routes", get(routes::<A>))
         .route(
@@ -119,6 +123,14 @@ async fn ready<A: Api>(State(api): State<Arc<A>>) -> Result<Json<&'static str>, 
             status.problems.join("; "),
         ))
     }
+}
+
+async fn objects<A: Api>(State(api): State<Arc<A>>) -> Result<Json<Objects>, Refusal> {
+    // A status may be being written.
+    let objects = blocking(move || Ok(api.objects())).await?;
+    let elsewhere = "the objects are not in a directory: read them where they are".to_owned();
+    let objects = objects.ok_or(Refusal(StatusCode::NOT_FOUND, elsewhere))?;
+    Ok(Json(objects))
 }
 
 async fn lb<A: Api>(State(api): State<Arc<A>>) -> Result<Json<Lb>, Refusal> {

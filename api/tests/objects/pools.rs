@@ -3,7 +3,7 @@
 use api::annotations::PoolSettings;
 use serde_json::{Value, json};
 
-use crate::{pool, read, secs, table};
+use crate::{pool, secs, table};
 
 #[test]
 fn annotations_say_which_pool_serves_whom_and_what_it_keeps() {
@@ -69,6 +69,8 @@ fn annotations_that_say_nothing_sensible_are_faults() {
 
 fn annotated(annotations: &Value) -> Value {
     let mut pool = pool(json!({"blocks": [{"cidr": "10.0.0.0/24"}]}));
-    pool["metadata"]["annotations"] = annotations.clone();
+    if let Some(Value::Object(metadata)) = pool.get_mut("metadata") {
+        metadata.insert("annotations".to_owned(), annotations.clone());
+    }
     pool
 }

@@ -26,6 +26,8 @@ pub(super) fn run(client: &Client<'_>, output: Output, command: &LbIpamCommand) 
             let pools: Vec<Pool> = client.get("/v1/lb-ipam/pools")?;
             print(output, &pools, |pools, wide| render_pools(pools, wide))?;
         }
+        // These ask objects, not the agent.
+        LbIpamCommand::Show(_) | LbIpamCommand::Why(_) | LbIpamCommand::Simulate(_) => {}
     }
     Ok(true)
 }

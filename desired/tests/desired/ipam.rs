@@ -1,7 +1,7 @@
 //! Which Services the allocator is told of, and how.
 
 use api::{Delta, Kind, Object};
-use desired::{DefaultIpam, Desired, Facts, IpamOptions};
+use desired::{DefaultIpam, Desired, Facts, IpamOptions, Role};
 use lb_ipam::{Grant, Service, Traffic};
 use serde_json::{Value, json};
 use types::ObjectName;
@@ -100,6 +100,28 @@ fn a_service_is_told_with_its_terms_of_sharing_and_its_notices() {
 }
 
 #[test]
+fn an_operator_goes_by_age_and_nodes_by_name() {
+    let mut value = service(json!({"type": "LoadBalancer"}), &json!({}));
+    if let Some(Value::Object(metadata)) = value.get_mut("metadata") {
+        let created = json!("1970-01-01T00:01:00Z");
+        metadata.insert("creationTimestamp".to_owned(), created);
+    }
+    let created = |role| {
+        let facts = Facts {
+            role,
+            ..Facts::new("edge".parse().unwrap())
+        };
+        let Some(Service::Request(request)) = told_with(facts, &value) else {
+            panic!("not a request");
+        };
+        request.created
+    };
+
+    assert_eq!(created(Role::Operator), 60);
+    assert_eq!(created(Role::Standalone), 0);
+}
+
+#[test]
 fn a_pool_is_told_with_its_annotations_and_what_it_keeps() {
     let pool = json!({
         "apiVersion": "cilium.io/v2", "kind": "CiliumLoadBalancerIPPool",
@@ -131,10 +153,15 @@ fn a_pool_is_told_with_its_annotations_and_what_it_keeps() {
 }
 
 fn told(options: IpamOptions, value: &Value) -> Option<Service> {
-    let mut desired = Desired::new(Facts {
+    let facts = Facts {
         ipam: options,
         ..Facts::new("edge".parse().expect("a name"))
-    });
+    };
+    told_with(facts, value)
+}
+
+fn told_with(facts: Facts, value: &Value) -> Option<Service> {
+    let mut desired = Desired::new(facts);
     let delta = Delta {
         synced: [Kind::Service].into(),
         ..delta([object(value.clone())])

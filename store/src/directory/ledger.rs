@@ -6,7 +6,7 @@ use std::sync::Arc;
 use api::{Change, Fault, Key, Kind, Object, StatusPatch, Timestamp, Version};
 use serde_json::Value;
 
-use super::plan::{Entry, Plan, object_of, plan};
+use super::plan::{Entry, Plan, document_of, object_of, plan};
 use crate::database::{BadRows, Content, Database, Orders, Record, Write};
 use crate::manifest::ManifestSet;
 use crate::source::WriteError;
@@ -70,6 +70,11 @@ impl Ledger {
 
     pub(super) fn orders(&self) -> &Orders {
         &self.content.orders
+    }
+
+    /// The objects as JSON, with what they were given.
+    pub(super) fn documents(&self) -> Vec<Value> {
+        self.content.records.values().map(document_of).collect()
     }
 
     /// The directory that the objects were last read from; none if there are no objects.
@@ -290,7 +295,8 @@ impl Ledger {
         }
         let refused = self.refused.iter();
         let refused = refused.filter(|(key, faults)| were_refused.get(key) != Some(faults));
-        let refused = refused.map(|(key, faults)| Change::Refused(key.clone(), faults.clone()));
+        let refused =
+            refused.map(|(key, faults)| Change::Refused(key.clone(), faults.clone(), None));
         let puts = puts.iter().filter_map(|key| self.put(key));
         let gone = gone.into_iter().map(Change::Gone);
         gone.chain(puts).chain(refused).collect()
@@ -303,7 +309,8 @@ impl Ledger {
         let restarts = Kind::ALL.into_iter().map(Change::Restart);
         let puts = self.objects.keys().filter_map(|key| self.put(key));
         let refused = self.refused.iter();
-        let refused = refused.map(|(key, faults)| Change::Refused(key.clone(), faults.clone()));
+        let refused =
+            refused.map(|(key, faults)| Change::Refused(key.clone(), faults.clone(), None));
         let synced = Kind::ALL.into_iter().map(Change::Synced);
         restarts.chain(puts).chain(refused).chain(synced).collect()
     }

@@ -32,7 +32,7 @@ use ledger::Ledger;
 use reader::{Reader, Settled};
 
 pub use overrides::{OverrideError, Overrides};
-pub use statuses::DirectoryStatuses;
+pub use statuses::{DirectoryDocuments, DirectoryStatuses};
 
 /// How many new faults are logged at a time; all of them are in the status.
 const MAX_LOGGED: usize = 20;
@@ -136,6 +136,12 @@ impl Directory {
     #[must_use]
     pub fn faults(&self) -> latest::Receiver<Faults> {
         self.faults.subscribe()
+    }
+
+    /// The objects as JSON, for people.
+    #[must_use]
+    pub fn documents(&self) -> DirectoryDocuments {
+        DirectoryDocuments::new(Arc::clone(&self.ledger))
     }
 
     /// Reads the directory, off the runtime's own threads.

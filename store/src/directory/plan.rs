@@ -93,6 +93,11 @@ fn taken_over(before: Option<&Record>, found: &Found, revision: u64, created: Ti
 /// A manifest's own status counts until one is written: a Node's addresses are there, and a Service
 /// that was exported from a cluster keeps its own.
 pub(super) fn object_of(record: &Record) -> Result<Object, Refusal> {
+    Object::from_value(document_of(record), Strictness::Lenient)
+}
+
+/// The same as JSON.
+pub(super) fn document_of(record: &Record) -> Value {
     let mut value = record.manifest.as_ref().clone();
     if let Value::Object(fields) = &mut value {
         let metadata = fields
@@ -109,7 +114,7 @@ pub(super) fn object_of(record: &Record) -> Result<Object, Refusal> {
             fields.insert("status".to_owned(), status.as_ref().clone());
         }
     }
-    Object::from_value(value, Strictness::Lenient)
+    value
 }
 
 impl Plan {

@@ -1,8 +1,9 @@
-//! Statuses of a directory's objects.
+//! Statuses of a directory's objects, and the objects with them.
 
 use std::sync::{Arc, Mutex};
 
 use api::{Key, StatusPatch, Timestamp, Version};
+use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
 
 use super::ledger::{Ledger, StatusWrite};
@@ -20,10 +21,28 @@ pub struct DirectoryStatuses {
     queue: Arc<Mutex<Vec<Queued>>>,
 }
 
+/// Reads the directory's objects with all that was given to them. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct DirectoryDocuments {
+    ledger: Arc<Mutex<Ledger>>,
+}
+
 #[derive(Debug)]
 struct Queued {
     write: StatusWrite,
     reply: oneshot::Sender<Result<(), WriteError>>,
+}
+
+impl DirectoryDocuments {
+    pub(super) fn new(ledger: Arc<Mutex<Ledger>>) -> Self {
+        Self { ledger }
+    }
+
+    /// The objects as JSON, as they were last good. Waits for what is being written.
+    #[must_use]
+    pub fn all(&self) -> Vec<Value> {
+        lock(&self.ledger).documents()
+    }
 }
 
 impl DirectoryStatuses {
