@@ -153,7 +153,6 @@ fn operate(
     let duties = Duties {
         facts,
         families: Family::BOTH.to_vec(),
-        ipam: true,
         bgp: own.bgp.enabled,
         writes: WRITES,
     };

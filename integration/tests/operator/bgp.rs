@@ -19,7 +19,8 @@ metadata: {name: n2, labels: {rack: a}}
 
 #[test]
 fn every_selected_node_has_a_node_config_that_goes_with_the_cluster_config() {
-    run(1, |field| {
+    run(|lab| {
+        let field = &Field::build(lab, 1)?;
         let mut operator = field.operator(0, &SHORT)?;
         operator.until_leading()?;
         field.plane.apply(NODES)?;
@@ -75,7 +76,8 @@ fn every_selected_node_has_a_node_config_that_goes_with_the_cluster_config() {
 
 #[test]
 fn conditions_of_a_cluster_config_are_said_to_the_letter() {
-    run(1, |field| {
+    run(|lab| {
+        let field = &Field::build(lab, 1)?;
         let mut operator = field.operator(0, &SHORT)?;
         operator.until_leading()?;
         field.plane.apply(NODES)?;
@@ -121,7 +123,8 @@ fn conditions_of_a_cluster_config_are_said_to_the_letter() {
 
 #[test]
 fn a_peer_config_says_that_its_secret_is_missing_until_it_is_there() {
-    run(1, |field| {
+    run(|lab| {
+        let field = &Field::build(lab, 1)?;
         let mut operator = field.operator(0, &SHORT)?;
         operator.until_leading()?;
 

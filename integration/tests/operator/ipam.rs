@@ -43,7 +43,8 @@ const SATISFIED: &str = "cilium.io/IPAMRequestSatisfied";
 
 #[test]
 fn a_pool_and_a_service_come_out_to_the_letter() {
-    run(1, |field| {
+    run(|lab| {
+        let field = &Field::build(lab, 1)?;
         // Nothing is installed: the operator brings the definitions.
         let mut operator = field.operator(0, &[])?;
         operator.until_leading()?;
@@ -90,7 +91,8 @@ fn a_pool_and_a_service_come_out_to_the_letter() {
 
 #[test]
 fn addresses_stay_through_a_pool_that_is_deleted_and_restored() {
-    run(1, |field| {
+    run(|lab| {
+        let field = &Field::build(lab, 1)?;
         let mut operator = field.operator(0, &SHORT)?;
         operator.until_leading()?;
         field.plane.apply(&pool("all", "10.9.0.0/22"))?;
@@ -120,7 +122,8 @@ fn addresses_stay_through_a_pool_that_is_deleted_and_restored() {
 
 #[test]
 fn a_service_that_is_none_of_ours_any_more_gives_its_address_back() {
-    run(1, |field| {
+    run(|lab| {
+        let field = &Field::build(lab, 1)?;
         let mut operator = field.operator(0, &SHORT)?;
         operator.until_leading()?;
         field.plane.apply(&pool("one", "10.9.0.1/32"))?;
@@ -153,7 +156,8 @@ fn a_service_that_is_none_of_ours_any_more_gives_its_address_back() {
 
 #[test]
 fn of_two_services_that_fight_for_an_address_one_has_it() {
-    run(1, |field| {
+    run(|lab| {
+        let field = &Field::build(lab, 1)?;
         let mut operator = field.operator(0, &SHORT)?;
         operator.until_leading()?;
         let wants = "type: LoadBalancer\n  loadBalancerIP: 10.9.0.7";

@@ -9,7 +9,8 @@ use crate::watchman::Watchman;
 
 #[test]
 fn a_leader_that_is_asked_to_end_hands_over_at_once() {
-    run(2, |field| {
+    run(|lab| {
+        let field = &Field::build(lab, 2)?;
         // The usual terms: fifteen seconds if it did not give the lease back.
         let mut first = field.operator(0, &[])?;
         first.until_leading()?;
@@ -42,7 +43,8 @@ fn a_leader_that_is_asked_to_end_hands_over_at_once() {
 
 #[test]
 fn no_operator_is_needed_for_what_is_there_and_what_is_new_waits() {
-    run(1, |field| {
+    run(|lab| {
+        let field = &Field::build(lab, 1)?;
         let mut operator = field.operator(0, &SHORT)?;
         operator.until_leading()?;
         field.plane.apply(&pool("all", "10.9.0.0/24"))?;
@@ -63,7 +65,8 @@ fn no_operator_is_needed_for_what_is_there_and_what_is_new_waits() {
 
 #[test]
 fn addresses_are_neither_given_twice_nor_lost_while_leaders_are_killed_frozen_and_cut_off() {
-    run(2, |field| {
+    run(|lab| {
+        let field = &Field::build(lab, 2)?;
         let mut operators = [field.operator(0, &SHORT)?, field.operator(1, &SHORT)?];
         until("one of them leads", PATIENCE, || {
             leader(&operators).map(drop)

@@ -1,14 +1,15 @@
 //! What an operator does and says when the API server is away, or does not let it.
 
-use anyhow::{Result, ensure};
+use anyhow::ensure;
 use integration::until;
 
-use crate::field::{ACCOUNT, PATIENCE, SHORT, run};
+use crate::field::{ACCOUNT, Field, PATIENCE, SHORT, run};
 use crate::ipam::{pool, quiet, service};
 
 #[test]
 fn an_operator_outlives_its_api_server_and_writes_only_what_differs() {
-    run(1, |field| {
+    run(|lab| {
+        let field = &Field::build(lab, 1)?;
         let mut operator = field.operator(0, &SHORT)?;
         operator.until_leading()?;
         field.plane.apply(&pool("all", "10.9.0.0/24"))?;
@@ -43,7 +44,8 @@ fn an_operator_outlives_its_api_server_and_writes_only_what_differs() {
 
 #[test]
 fn a_status_that_the_role_does_not_allow_is_said_by_name() {
-    run(1, |field| {
+    run(|lab| {
+        let field = &Field::build(lab, 1)?;
         let mut operator = field.operator(0, &SHORT)?;
         operator.until_leading()?;
         field.plane.apply(&pool("all", "10.9.0.0/24"))?;
@@ -98,7 +100,8 @@ fn a_status_that_the_role_does_not_allow_is_said_by_name() {
 
 #[test]
 fn a_lease_that_may_not_be_read_is_said_by_name() {
-    run(1, |field| {
+    run(|lab| {
+        let field = &Field::build(lab, 1)?;
         field
             .plane
             .kubectl(&format!("delete rolebinding {ACCOUNT} -n kube-system"))?;

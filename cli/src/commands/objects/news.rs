@@ -132,7 +132,7 @@ impl Followed {
                     news.extend(document.map(|document| News::Put(key, document)));
                 }
                 Change::Gone(key) => news.push(News::Gone(key)),
-                Change::Refused(key, faults) => {
+                Change::Refused(key, faults, _) => {
                     for fault in faults {
                         eprintln!("sluice: {key}: {fault}");
                     }

@@ -181,7 +181,6 @@ fn duties(settings: &Settings) -> Result<Duties> {
                 Classless::Nobody => DefaultIpam::Nobody,
             },
             bgp: settings.bgp.enabled,
-            by_age: true,
             ..IpamOptions::default()
         },
         secrets_namespace: settings.bgp.secrets_namespace.as_str().into(),
@@ -225,7 +224,7 @@ mod tests {
         let duties = config.options.duties;
         assert_eq!(duties.families, Family::BOTH);
         assert!(duties.bgp);
-        assert!(duties.facts.ipam.enabled && duties.facts.ipam.by_age);
+        assert!(duties.facts.ipam.enabled);
         assert_eq!(duties.facts.role, Role::Operator);
     }
 
