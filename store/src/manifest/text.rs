@@ -47,9 +47,7 @@ pub(super) fn replaced(
     let edited = format!("{}{head}{body}{}", parts.before, parts.after);
     let is_right = |read: &FileRead| {
         let mut found = read.objects.iter().filter(|object| object.key == *key);
-        let is_new = |found: &ReadObject| {
-            found.manifest.as_ref().is_ok_and(|is| **is == *manifest)
-        };
+        let is_new = |found: &ReadObject| found.manifest.as_ref().is_ok_and(|is| **is == *manifest);
         found.next().is_some_and(is_new) && found.next().is_none()
     };
     checked(file, text, edited, key, is_right)
