@@ -29,7 +29,7 @@ kubernetes:
 
 build: needs ## build the release programs and the kernel programs
 	cargo run --quiet --package bpf-build
-	cargo build --release --workspace
+	cargo build --release --workspace --all-features
 
 demo: build $(if $(filter kubernetes,$(DEMO)),kubernetes) ## on real traffic: the edge node, or DEMO=kubernetes (KEEP=1: stays up)
 	@KEEP="$(KEEP)" $(TARGET)/release/sluice-demo $(DEMO)
@@ -39,15 +39,15 @@ lab: build kubernetes ## a Kubernetes cluster of two nodes behind a router, to p
 
 test: build kubernetes ## every test: unit, property, kernel, real routers, end to end
 	cargo xtask deps
-	cargo test --quiet --doc --workspace
-	SLUICE_TEST_REQUIRE=1 cargo nextest run --workspace --config-file .config/nextest.toml
+	cargo test --quiet --doc --workspace --all-features
+	SLUICE_TEST_REQUIRE=1 cargo nextest run --workspace --all-features --config-file .config/nextest.toml
 
-bench: build $(if $(filter k8s,$(BENCH)),kubernetes) ## measure (BENCH=agent|bgp|lb|xdp|all); tables, and target/bench/AREA.json
+bench: build $(if $(filter k8s all,$(BENCH)),kubernetes) ## measure (BENCH=agent|bgp|k8s|lb|xdp|all); tables, and target/bench/AREA.json
 	@$(TARGET)/release/sluice-bench $(BENCH)
 
 lint: needs ## formatting, clippy, dependencies' direction, names in the documents
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	cargo xtask deps
 	cargo xtask docs
 

@@ -130,6 +130,10 @@ pub mod own {
     pub const NOT_ENFORCED: &str = "sluicegate.io/NotEnforced";
     /// Its reason.
     pub const REASON_NOT_ENFORCED: &str = "FieldsNotEnforced";
+    /// Whether the object is not acted upon, since it does not validate: why is in the message.
+    pub const REFUSED: &str = "sluicegate.io/Refused";
+    /// Its reason.
+    pub const REASON_REFUSED: &str = "DoesNotValidate";
     /// Whether backends of the Service cannot be used as they are.
     pub const UNUSABLE_BACKENDS: &str = "sluicegate.io/UnusableBackends";
     /// Its reason.

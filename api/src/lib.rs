@@ -24,7 +24,7 @@ mod service;
 mod status;
 
 pub use condition::{Condition, Truth};
-pub use delta::{Change, Delta, Version};
+pub use delta::{Change, Delta, Shown, Version};
 pub use endpoint_slice::{AddressType, Endpoint, EndpointPort, EndpointSlice, Hints};
 pub use fault::{Fault, FieldPath, Refusal, Step};
 /// A point in time, as metadata and conditions have it.

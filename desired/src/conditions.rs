@@ -6,7 +6,7 @@ mod statements;
 use std::collections::{BTreeMap, BTreeSet};
 
 use api::condition::{cluster_config, node_config, own, peer_config};
-use api::{Condition, Key, Kind, Object, Statement, StatusPatch};
+use api::{Condition, Fault, Key, Kind, Object, Shown, Statement, StatusPatch, Truth};
 use lb_ipam::Inputs;
 use types::ObjectName;
 
@@ -15,7 +15,7 @@ use crate::{Facts, Role};
 pub(crate) use statements::Context;
 
 /// The types of conditions that are decided here.
-const TYPES: [&str; 9] = [
+const TYPES: [&str; 10] = [
     cluster_config::NO_MATCHING_NODE,
     cluster_config::MISSING_PEER_CONFIGS,
     cluster_config::CONFLICTING,
@@ -24,8 +24,12 @@ const TYPES: [&str; 9] = [
     own::NODE_STATE,
     own::ROUTER_IDS,
     own::NOT_ENFORCED,
+    own::REFUSED,
     own::UNUSABLE_BACKENDS,
 ];
+
+/// The longest message that a condition may have is 32768 bytes; faults are said up to here.
+const LONGEST_MESSAGE: usize = 4096;
 
 /// The index over objects and what they refer to.
 #[derive(Debug)]
@@ -35,6 +39,8 @@ pub(crate) struct Conditions {
     own: Key,
     /// What objects show, and what was written since.
     shown: BTreeMap<Key, Statements>,
+    /// What is said of objects that do not validate.
+    refused: BTreeMap<Key, Statement>,
     dirty: BTreeSet<Key>,
 }
 
@@ -47,6 +53,7 @@ impl Conditions {
             role: facts.role,
             own: Key::new(Kind::CiliumBGPNodeConfig, own),
             shown: BTreeMap::new(),
+            refused: BTreeMap::new(),
             dirty: BTreeSet::new(),
         }
     }
@@ -56,7 +63,28 @@ impl Conditions {
         if !self.is_judged(key) {
             return;
         }
-        let held = object.map_or(&[][..], Object::conditions).iter();
+        self.show(key, object.map_or(&[][..], Object::conditions));
+    }
+
+    /// An object does not validate, or does again. What is shown is none where nothing can be said.
+    pub(crate) fn on_refused(&mut self, key: &Key, faults: &[Fault], shown: Option<&Shown>) {
+        if !self.is_judged(key) {
+            return;
+        }
+        match shown {
+            Some(shown) if !faults.is_empty() => {
+                self.refused.insert(key.clone(), refusal(faults));
+                self.show(key, &shown.conditions);
+            }
+            Some(_) | None => {
+                self.refused.remove(key);
+                self.dirty.insert(key.clone());
+            }
+        }
+    }
+
+    fn show(&mut self, key: &Key, held: &[Condition]) {
+        let held = held.iter();
         let ours = held.filter(|condition| TYPES.contains(&condition.kind.as_str()));
         let shown: Statements = ours.map(|held| (held.kind.clone(), said(held))).collect();
         if shown.is_empty() {
@@ -95,10 +123,18 @@ impl Conditions {
             .partition(&mut can_judge);
         self.dirty = waiting;
         for key in ready {
-            let Some(object) = context.objects.get(&key) else {
+            let object = context.objects.get(&key);
+            let refused = self.refused.get(&key);
+            if object.is_none() && refused.is_none() {
+                self.shown.remove(&key);
                 continue;
-            };
-            let patch = self.patch(&key, context.statements(&object));
+            }
+            let mut wanted =
+                object.map_or_else(Statements::new, |found| context.statements(&found));
+            if let Some(refused) = refused {
+                wanted.insert(own::REFUSED.to_owned(), refused.clone());
+            }
+            let patch = self.patch(&key, wanted);
             if !patch.is_empty() {
                 patches.insert(key, patch);
             }
@@ -134,6 +170,16 @@ impl Conditions {
         }
         patch
     }
+}
+
+fn refusal(faults: &[Fault]) -> Statement {
+    let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    let mut message = faults.join("; ");
+    if message.len() > LONGEST_MESSAGE {
+        message.truncate(message.floor_char_boundary(LONGEST_MESSAGE));
+        message.push_str(" ...");
+    }
+    Statement::new(Truth::True, own::REASON_REFUSED, message)
 }
 
 fn said(condition: &Condition) -> Statement {

@@ -1,6 +1,6 @@
 //! Which EndpointSlices a Service has, and what they say together.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use api::{AddressType, Endpoint, EndpointSlice};
 use types::{Family, NodeName, ObjectName};
@@ -10,8 +10,9 @@ use crate::objects::Objects;
 /// The index from Services to their slices.
 #[derive(Debug, Default)]
 pub(crate) struct Endpoints {
-    /// The slices of each service, whether that exists or not.
-    slices: BTreeMap<ObjectName, BTreeSet<ObjectName>>,
+    /// The slices of each service, whether that exists or not, by name. Most have one or two: a set
+    /// would take the room of eleven.
+    slices: BTreeMap<ObjectName, Vec<ObjectName>>,
 }
 
 impl Endpoints {
@@ -25,14 +26,16 @@ impl Endpoints {
         if let Some(service) = old
             && let Some(slices) = self.slices.get_mut(service)
         {
-            slices.remove(slice);
+            slices.retain(|other| other != slice);
             if slices.is_empty() {
                 self.slices.remove(service);
             }
         }
         if let Some(service) = new {
             let slices = self.slices.entry(service.clone()).or_default();
-            slices.insert(slice.clone());
+            if let Err(at) = slices.binary_search(slice) {
+                slices.insert(at, slice.clone());
+            }
         }
     }
 

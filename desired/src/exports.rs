@@ -35,7 +35,7 @@ pub(crate) struct Exports {
     /// The Services that each advertisement matches.
     matched: BTreeMap<ObjectName, BTreeSet<ObjectName>>,
     /// Which exports have routes of a Service.
-    contributing: BTreeMap<ObjectName, BTreeSet<ExportKey>>,
+    contributing: BTreeMap<ObjectName, Vec<ExportKey>>,
     dirty_services: BTreeSet<ObjectName>,
     dirty_advertisements: BTreeSet<ObjectName>,
     /// Whether an export may have gained or lost advertisements.
@@ -216,11 +216,14 @@ impl Exports {
                 context.of_service(service, key.family, advertisements)
             });
             if routes.is_empty() {
-                if keys.remove(key) {
+                if keys.contains(key) {
+                    keys.retain(|other| other != key);
                     export.routes.set(&contributor, routes);
                 }
             } else {
-                keys.insert(key.clone());
+                if !keys.contains(key) {
+                    keys.push(key.clone());
+                }
                 export.routes.set(&contributor, routes);
             }
         }

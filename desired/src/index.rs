@@ -62,7 +62,9 @@ impl Desired {
         let mut changes = Changes::default();
         self.objects.sync(&delta.synced);
         for (key, faults) in &delta.refused {
-            self.objects.refuse(key, faults);
+            let shown = delta.shown.get(key);
+            self.objects.refuse(key, faults, shown);
+            self.conditions.on_refused(key, faults, shown);
         }
         for (key, object) in &delta.objects {
             let old = self.objects.put(key, object.as_ref());
@@ -251,12 +253,12 @@ impl Desired {
         }
         let name = key.name.clone();
         if key.kind == Kind::Service {
-            let unreadable = || lb_ipam::Service::Unreadable {
-                current: Vec::new(),
+            let unreadable = |current: &[IpAddr]| lb_ipam::Service::Unreadable {
+                current: current.to_vec(),
             };
             let service = match self.objects.services.get(&name) {
                 Some(service) => Some(ipam::service(service, &self.facts)),
-                None => self.objects.is_unknown(key).then(unreadable),
+                None => self.objects.unreadable(key).map(unreadable),
             };
             delta.services.insert(name, service);
         } else if key.kind == Kind::CiliumLoadBalancerIPPool {

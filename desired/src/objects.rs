@@ -1,13 +1,15 @@
 //! The objects as they are known, and how much is known.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use api::bgp::{
     BgpAdvertisement, BgpClusterConfig, BgpPeerConfig, NodeConfig, NodeConfigOverride, NodeSpec,
 };
 use api::{
-    EndpointSlice, Fault, Key, Kind, LoadBalancerIPPool, Metadata, Node, Object, Secret, Service,
+    EndpointSlice, Fault, Ingress, Key, Kind, LoadBalancerIPPool, Metadata, Node, Object, Secret,
+    Service, Shown,
 };
 use lb_ipam::Inputs;
 use types::{NodeName, ObjectName};
@@ -29,7 +31,8 @@ pub(crate) struct Objects {
     pub(crate) node_configs: BTreeMap<ObjectName, Arc<NodeConfig>>,
     pub(crate) overrides: BTreeMap<ObjectName, Arc<NodeConfigOverride>>,
     synced: BTreeSet<Kind>,
-    refused: BTreeSet<Key>,
+    /// With the addresses that those which are Services have.
+    refused: BTreeMap<Key, Vec<IpAddr>>,
 }
 
 impl Objects {
@@ -43,11 +46,16 @@ impl Objects {
     }
 
     /// Whether the newest value of the object was refused.
-    pub(crate) fn refuse(&mut self, key: &Key, faults: &[Fault]) {
+    pub(crate) fn refuse(&mut self, key: &Key, faults: &[Fault], shown: Option<&Shown>) {
         if faults.is_empty() {
             self.refused.remove(key);
         } else {
-            self.refused.insert(key.clone());
+            let entries = shown.map_or(&[][..], |shown| &shown.ingress).iter();
+            let addresses = entries.filter_map(|entry| match entry {
+                Ingress::Ip(addr) => Some(*addr),
+                Ingress::Hostname(_) => None,
+            });
+            self.refused.insert(key.clone(), addresses.collect());
         }
     }
 
@@ -60,7 +68,7 @@ impl Objects {
         let concerns = |key: &&Key| kinds.contains(&key.kind) && self.is_unknown(key);
         if !kinds.iter().all(|kind| self.synced.contains(kind)) {
             Inputs::Incomplete
-        } else if self.refused.iter().any(|key| concerns(&key)) {
+        } else if self.refused.keys().any(|key| concerns(&key)) {
             Inputs::Faulty
         } else {
             Inputs::Complete
@@ -69,7 +77,13 @@ impl Objects {
 
     /// Whether the object was refused and no good value of it is known.
     pub(crate) fn is_unknown(&self, key: &Key) -> bool {
-        self.refused.contains(key) && self.get(key).is_none()
+        self.refused.contains_key(key) && self.get(key).is_none()
+    }
+
+    /// The addresses of a Service that was refused and of which no good value is known.
+    pub(crate) fn unreadable(&self, key: &Key) -> Option<&[IpAddr]> {
+        let addresses = self.refused.get(key)?;
+        self.get(key).is_none().then_some(addresses)
     }
 
     pub(crate) fn get(&self, key: &Key) -> Option<Object> {

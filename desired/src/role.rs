@@ -123,6 +123,10 @@ impl Role {
         match (self, kind) {
             (Self::Standalone, Kind::Service) => Some(ENDPOINTS),
             (Self::Operator, Kind::Service) => Some(&[Kind::Service]),
+            // The allocator says the rest.
+            (Self::Standalone | Self::Operator, Kind::CiliumLoadBalancerIPPool) => {
+                Some(&[Kind::CiliumLoadBalancerIPPool])
+            }
             (
                 Self::Standalone,
                 Kind::CiliumBGPClusterConfig
@@ -146,19 +150,19 @@ impl Role {
             (
                 Self::Agent,
                 Kind::Service
+                | Kind::CiliumLoadBalancerIPPool
                 | Kind::CiliumBGPClusterConfig
                 | Kind::CiliumBGPPeerConfig
                 | Kind::CiliumBGPAdvertisement,
             )
             // Its agent says how a node is.
             | (Self::Operator, Kind::CiliumBGPNodeConfig)
-            // Pools carry what the allocator says, and the others have no conditions.
+            // The others have no conditions.
             | (
                 _,
                 Kind::EndpointSlice
                 | Kind::Node
                 | Kind::Secret
-                | Kind::CiliumLoadBalancerIPPool
                 | Kind::CiliumBGPNodeConfigOverride,
             ) => None,
         }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use api::{Key, Kind, Object, Statement};
+use api::{Key, Kind, Object, Shown, Statement};
 use lb_ipam::{Action, Allocator, Delta, PoolConditions, Satisfaction, Time};
 use store::WriteError;
-use types::{Family, ObjectName};
+use types::ObjectName;
 
 use crate::outbox::{Event, Outbox, Ticket, Write};
 use crate::seen::Seen;
@@ -19,6 +19,8 @@ use crate::wish::{Author, Wish, of_action};
 pub struct Input {
     /// The objects as the source shows them now; `None` for those that are gone.
     pub objects: BTreeMap<Key, Option<Object>>,
+    /// What objects show that do not validate.
+    pub shown: BTreeMap<Key, Shown>,
     /// What that means to the allocator.
     pub ipam: Delta,
     /// Conditions that are to be on objects, by type, or are not to be (`None`). A type that is not
@@ -50,9 +52,9 @@ pub(crate) struct Duty {
 impl Duty {
     /// At most `most` writes are under way at a time. Its own time, which begins at zero, is at `epoch`
     /// then.
-    pub(crate) fn new(enabled: &[Family], most: usize, epoch: Time) -> Self {
+    pub(crate) fn new(allocator: Allocator, most: usize, epoch: Time) -> Self {
         Self {
-            allocator: Allocator::new(enabled),
+            allocator,
             epoch,
             outbox: Outbox::new(most),
         }
@@ -62,6 +64,10 @@ impl Duty {
         for (key, object) in input.objects {
             let seen = object.as_ref().and_then(Seen::of);
             self.outbox.on_event(now, Event::Shown(key, seen));
+        }
+        for (key, shown) in input.shown {
+            self.outbox
+                .on_event(now, Event::Shown(key, Some(shown.into())));
         }
         self.allocate(now, input.ipam);
         for (key, conditions) in input.statements {
@@ -131,18 +137,11 @@ impl Duty {
     }
 
     pub(crate) fn summary(&self) -> Summary {
-        let allocations = self.allocator.allocations();
-        let (mut services, mut unsatisfied) = (0, 0);
-        for allocation in allocations {
-            services += 1;
-            unsatisfied += usize::from(!allocation.satisfaction.is_satisfied());
-        }
         let pools = self.allocator.pools();
         let faults = self.outbox.faults();
         Summary {
             dormant: self.allocator.is_dormant(),
-            services,
-            unsatisfied,
+            figures: self.allocator.figures(),
             pools: pools.map(|(name, told)| (name.clone(), told)).collect(),
             waiting: self.outbox.waiting(),
             faults: faults

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use api::StatusPatch;
-use lb_ipam::export;
+use lb_ipam::{Allocator, export};
 use store::{Statuses, WriteError};
 use tokio::sync::mpsc::Receiver;
 use tokio::task::{JoinHandle, JoinSet};
@@ -51,19 +51,19 @@ impl Operator {
         inputs: Receiver<Input>,
         statuses: impl Statuses + 'static,
     ) -> OperatorHandle {
-        Self::spawn_with(enabled, WRITES, inputs, statuses)
+        Self::spawn_with(Allocator::new(enabled), WRITES, inputs, statuses)
     }
 
-    /// As [`Operator::spawn`], with at most `most` writes under way.
+    /// As [`Operator::spawn`], with this allocator and at most `most` writes under way.
     pub(crate) fn spawn_with(
-        enabled: &[Family],
+        allocator: Allocator,
         most: usize,
         inputs: Receiver<Input>,
         statuses: impl Statuses + 'static,
     ) -> OperatorHandle {
         // From here on by a clock that nobody sets.
         let epoch = SystemTime::now().duration_since(UNIX_EPOCH);
-        let duty = Duty::new(enabled, most, epoch.unwrap_or_default());
+        let duty = Duty::new(allocator, most, epoch.unwrap_or_default());
         let duty = Arc::new(Mutex::new(duty));
         let shell = Shell {
             duty: Arc::clone(&duty),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use api::{Condition, Ingress, Object, Statement, Version};
+use api::{Condition, Ingress, Object, Shown, Statement, Version};
 
 /// What a wish is compared with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,15 +31,29 @@ impl Seen {
             | Object::CiliumBGPNodeConfigOverride(_) => return None,
         };
         let version = object.meta().resource_version.as_deref()?;
-        let conditions = object.conditions().iter();
         Some(Self {
             version: Version::new(version),
             ingress,
-            conditions: conditions
-                .map(|condition| (condition.kind.clone(), statement(condition)))
-                .collect(),
+            conditions: by_type(object.conditions()),
         })
     }
+}
+
+impl From<Shown> for Seen {
+    fn from(shown: Shown) -> Self {
+        Self {
+            version: shown.version,
+            conditions: by_type(&shown.conditions),
+            ingress: shown.ingress,
+        }
+    }
+}
+
+fn by_type(conditions: &[Condition]) -> BTreeMap<String, Statement> {
+    let conditions = conditions.iter();
+    conditions
+        .map(|condition| (condition.kind.clone(), statement(condition)))
+        .collect()
 }
 
 fn statement(condition: &Condition) -> Statement {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use api::Key;
 use desired::Inputs;
-use lb_ipam::PoolConditions;
+use lb_ipam::{Figures, PoolConditions};
 use store::WriteError;
 use types::ObjectName;
 
@@ -13,10 +13,8 @@ use types::ObjectName;
 pub struct Summary {
     /// Whether there is no pool, so that no service is touched.
     pub dormant: bool,
-    /// The services that the allocator answers for.
-    pub services: usize,
-    /// Those that do not have what they want.
-    pub unsatisfied: usize,
+    /// The allocator in numbers.
+    pub figures: Figures,
     /// The pools.
     pub pools: BTreeMap<ObjectName, PoolConditions>,
     /// Objects that are to be written, or are being written.

@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use api::{Delta, Key, Kind, Object};
+use api::{Delta, Key, Kind};
 use desired::{Changes, Desired, Facts, Inputs};
+use lb_ipam::Allocator;
 use store::{Hub, Objects, Source, Statuses};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -31,8 +32,6 @@ pub struct Duties {
     pub facts: Facts,
     /// The families that addresses are given of.
     pub families: Vec<Family>,
-    /// Whether addresses are given to Services.
-    pub ipam: bool,
     /// Whether nodes are given their BGP configurations, and BGP's objects their conditions.
     pub bgp: bool,
     /// How many statuses, and how many objects, may be written at a time.
@@ -139,8 +138,8 @@ async fn run<S: Source + 'static>(
     // Full only while the writers are busy; the watcher then gathers what differs.
     let (inputs, to_operator) = mpsc::channel(1);
     let (wishes, to_registrar) = mpsc::channel(1);
-    let operator =
-        Operator::spawn_with(&duties.families, duties.writes, to_operator, writer.clone());
+    let allocator = Allocator::new(&duties.families);
+    let operator = Operator::spawn_with(allocator, duties.writes, to_operator, writer.clone());
     *live.lock() = Some(Parts {
         operator,
         registrar: Registrar::spawn(writer, to_registrar, duties.writes),
@@ -170,7 +169,7 @@ impl Pump {
     async fn on_delta(&mut self, delta: Delta) -> bool {
         let changes = self.desired.on_change(&delta);
         self.keep(&changes);
-        let (input, wishes) = self.split(changes, delta.objects);
+        let (input, wishes) = self.split(changes, delta);
         if !wishes.is_empty() && self.wishes.send(wishes).await.is_err() {
             return false;
         }
@@ -178,20 +177,20 @@ impl Pump {
     }
 
     /// What goes to whom.
-    fn split(&self, changes: Changes, objects: BTreeMap<Key, Option<Object>>) -> (Input, Wishes) {
+    fn split(&self, changes: Changes, delta: Delta) -> (Input, Wishes) {
         let mut input = Input {
-            objects,
+            objects: delta.objects,
+            shown: delta.shown,
+            ipam: changes.ipam,
             ..Input::default()
         };
         let mut wishes = Wishes::new();
-        if self.duties.ipam {
-            input.ipam = changes.ipam;
-        }
-        if self.duties.bgp {
-            let statuses = changes.statuses.into_iter();
-            input.statements = statuses
-                .map(|(key, patch)| (key, patch.conditions))
-                .collect();
+        let (bgp, statuses) = (self.duties.bgp, changes.statuses.into_iter());
+        input.statements = statuses
+            .filter(|(key, _)| bgp || is_ipams(key.kind))
+            .map(|(key, patch)| (key, patch.conditions))
+            .collect();
+        if bgp {
             for (node, spec) in changes.node_configs {
                 let manifest = spec.map(|spec| spec.manifest(&node));
                 wishes.insert(key_of(&node), manifest);
@@ -213,6 +212,10 @@ impl Pump {
             }
         }
     }
+}
+
+fn is_ipams(kind: Kind) -> bool {
+    matches!(kind, Kind::Service | Kind::CiliumLoadBalancerIPPool)
 }
 
 fn key_of(node: &NodeName) -> Key {

@@ -48,6 +48,8 @@ impl Config {
         }
         if let SourceConfig::Kubernetes(kubernetes) = &mut edge.source {
             kubernetes.namespaces = settings.namespaces;
+            kubernetes.writes_per_second = settings.client.qps;
+            kubernetes.burst = settings.client.burst;
         }
     }
 }

@@ -87,9 +87,9 @@ impl TryFrom<Raw> for Config {
         let (balancer, backend) = (raw.balancer.take(), raw.backend.take());
         let role = match (raw.role, balancer, backend) {
             (Role::Balancer, Some(balancer), None) => {
-                RoleConfig::Edge(raw.edge(Some(balancer.try_into()?))?)
+                RoleConfig::Edge(Box::new(raw.edge(Some(balancer.try_into()?))?))
             }
-            (Role::Announcer, None, None) => RoleConfig::Edge(raw.edge(None)?),
+            (Role::Announcer, None, None) => RoleConfig::Edge(Box::new(raw.edge(None)?)),
             (Role::Backend, None, Some(backend)) => RoleConfig::Backend(backend.try_into()?),
             (Role::Balancer, None, _) => bail!("role is balancer, but there is no [balancer]"),
             (Role::Backend, _, None) => bail!("role is backend, but there is no [backend]"),

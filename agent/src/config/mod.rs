@@ -61,7 +61,7 @@ pub(crate) enum LogFormat {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RoleConfig {
     /// Announces, and balances unless another program does.
-    Edge(Edge),
+    Edge(Box<Edge>),
     /// Takes encapsulated packets from balancers.
     Backend(Backend),
 }
@@ -103,6 +103,10 @@ pub(crate) struct Kubernetes {
     pub(crate) namespace: Option<String>,
     /// Namespaces whose Services are watched; all where it is empty.
     pub(crate) namespaces: BTreeSet<String>,
+    /// How many writes a second; the client's own limit where it is not given.
+    pub(crate) writes_per_second: Option<u32>,
+    /// How many writes at once after a rest.
+    pub(crate) burst: Option<u32>,
 }
 
 /// Which etcd, and as whom.

@@ -197,12 +197,12 @@ impl Config {
             bpf_dir: default_bpf_dir(),
             metrics: None,
             log: Log::default(),
-            role: RoleConfig::Edge(Edge {
+            role: RoleConfig::Edge(Box::new(Edge {
                 source,
                 state_dir: None,
                 balancer: None,
                 bgp: Bgp::default(),
-            }),
+            })),
             remarks: Vec::new(),
         }
     }

@@ -15,9 +15,9 @@ use xdp_l4lb_core::ServiceStatus;
 use xdp_l4lb_core::desired::ServiceKey;
 
 use super::leader::Leadership;
-use super::node::Node;
+use super::node::{Node, Told};
 use super::problems::Known;
-use super::{announced, conditions, views};
+use super::{announced, conditions, kernel_views, views};
 use crate::http::Api;
 
 /// Why the kernel's tables cannot be asked about.
@@ -34,13 +34,13 @@ impl Api for Node {
         let orders = Arc::clone(&self.overrides.orders().borrow());
         let told = self.told();
         let known = Known {
+            speaks: self.speaks,
             balancer: self.balancer.is_some().then_some((&*state, &services)),
             told: &told,
             report: &report,
             snapshot: &snapshot,
         };
         let mut problems = known.problems();
-        let is_known = known.is_known();
         problems.extend(self.ordered(&orders));
         let (vips_ready, vips_wanted) = match &self.balancer {
             Some(_) => views::in_place(&told, &state),
@@ -51,14 +51,9 @@ impl Api for Node {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             role: self.role(),
             uptime_secs: self.started.elapsed().as_secs(),
-            ready: is_known && problems.is_empty(),
+            ready: known.is_known() && problems.is_empty(),
             problems,
-            remarks: conditions::remarks(&snapshot)
-                .into_iter()
-                .chain(told.remark.clone())
-                .chain(self.led())
-                .chain(self.unreported())
-                .collect(),
+            remarks: self.remarks(&snapshot, &told),
             source: Some(self.origin.shown()),
             operator: self.shown_operator(),
             objects: views::counts(&snapshot),
@@ -93,14 +88,14 @@ impl Api for Node {
             bail!("{NOT_BALANCED}");
         };
         let state = balancer.state().borrow().clone();
-        views::lb(&self.inspector()?, &state)
+        kernel_views::lb(&self.inspector()?, &state)
     }
 
     fn maglev(&self, vip: Vip) -> Result<Option<Maglev>> {
         if self.balancer.is_none() {
             bail!("{NOT_BALANCED}");
         }
-        views::maglev(&self.inspector()?, vip)
+        kernel_views::maglev(&self.inspector()?, vip)
     }
 
     async fn drain(&self, backend: BackendAddr, drained: bool) -> Result<Option<Drained>> {
@@ -205,6 +200,18 @@ impl Node {
             }
             None => Ok((Arc::default(), BTreeMap::new())),
         }
+    }
+
+    /// What is worth knowing and leaves the node ready.
+    fn remarks(&self, snapshot: &store::Snapshot, told: &Told) -> Vec<String> {
+        let own = conditions::of_own(snapshot, &self.name, self.role, self.speaks);
+        conditions::remarks(snapshot)
+            .into_iter()
+            .chain(own)
+            .chain(told.remark.clone())
+            .chain(self.led())
+            .chain(self.unreported())
+            .collect()
     }
 
     /// What a person should know of who leads the operators.

@@ -1,7 +1,9 @@
 //! What objects' conditions say that a person should know.
 
 use api::condition::{cluster_config, own, peer_config, service};
-use api::{Condition, Kind, Truth};
+use api::{Condition, Key, Kind, Truth};
+use desired::Role;
+use types::{NodeName, ObjectName};
 
 /// What a condition has to say, if it says that something is not as it was meant.
 pub(super) fn remark(condition: &Condition) -> Option<String> {
@@ -52,11 +54,55 @@ pub(super) fn remarks(snapshot: &store::Snapshot) -> Vec<String> {
     remarks
 }
 
+/// What is missing of a node of a cluster, once it is known that it is.
+pub(super) fn of_own(
+    snapshot: &store::Snapshot,
+    node: &NodeName,
+    role: Role,
+    speaks: bool,
+) -> Option<String> {
+    let is_missing = |kind: Kind| {
+        let key = Key::new(kind, ObjectName::of_cluster(node.as_str()));
+        snapshot.synced.contains(&kind) && !snapshot.objects.contains_key(&key)
+    };
+    if role != Role::Agent {
+        None
+    } else if is_missing(Kind::Node) {
+        Some(format!("there is no Node {node}: is this the node's name?"))
+    } else if speaks && is_missing(Kind::CiliumBGPNodeConfig) {
+        Some(format!(
+            "there is no CiliumBGPNodeConfig {node}: no CiliumBGPClusterConfig selects this node, or \
+             no operator has seen it yet"
+        ))
+    } else {
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use api::condition::pool;
 
     use super::*;
+
+    #[test]
+    fn a_node_that_the_cluster_does_not_have_is_said_once_that_is_known() {
+        let node = "n1".parse().unwrap();
+        let mut snapshot = store::Snapshot::default();
+        assert_eq!(of_own(&snapshot, &node, Role::Agent, true), None);
+
+        snapshot.synced.insert(Kind::CiliumBGPNodeConfig);
+        let said = of_own(&snapshot, &node, Role::Agent, true).unwrap();
+        assert!(
+            said.contains("no CiliumBGPClusterConfig selects this node"),
+            "{said}"
+        );
+        assert_eq!(of_own(&snapshot, &node, Role::Agent, false), None);
+        snapshot.synced.insert(Kind::Node);
+        let said = of_own(&snapshot, &node, Role::Agent, true).unwrap();
+        assert_eq!(said, "there is no Node n1: is this the node's name?");
+        assert_eq!(of_own(&snapshot, &node, Role::Standalone, true), None);
+    }
 
     #[test]
     fn only_a_condition_that_says_something_is_amiss_is_a_remark() {

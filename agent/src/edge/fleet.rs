@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use desired::{Facts, Forwarding, Role};
-use operator::{Duties, Options, Runner, Standing, Terms};
+use operator::{Duties, Fence, Options, Runner, Standing, Terms, World};
 use serde_json::{Value, json};
-use store::etcd::{ConnectOptions, DEFAULT_PREFIX, Fleet};
-use store::{Hub, LeaseName, Objects as _};
+use store::etcd::{ConnectOptions, DEFAULT_PREFIX, Fleet, FleetSource};
+use store::{Hub, LeaseName, LeaseRecord, Objects as _};
 use tokio::task::JoinHandle;
 use types::{Family, NodeName};
 
@@ -37,6 +37,9 @@ pub(super) struct Membership {
     registration: JoinHandle<()>,
 }
 
+/// What the leader of a fleet works on.
+struct Field(Fleet);
+
 impl Membership {
     /// The operators' lease.
     pub(super) const fn lease(&self) -> &LeaseName {
@@ -46,12 +49,13 @@ impl Membership {
     /// Who leads, as far as it is known.
     pub(super) fn known(&self) -> Leadership {
         let runner = self.runner.lock().unwrap_or_else(PoisonError::into_inner);
-        match runner.as_ref().map(Runner::standing) {
+        match runner.as_ref().map(|runner| runner.view().standing()) {
             Some(Standing::Leading { .. }) => Leadership::Held(self.identity.clone()),
             Some(Standing::Standby {
                 holder: Some(holder),
+                ..
             }) => Leadership::Held(holder),
-            Some(Standing::Standby { holder: None } | Standing::Ended) | None => {
+            Some(Standing::Standby { holder: None, .. } | Standing::Ended) | None => {
                 Leadership::Unknown
             }
         }
@@ -136,11 +140,6 @@ fn operate(
     lease: &LeaseName,
     identity: &str,
 ) -> Runner {
-    let source = fleet.clone();
-    let begin = move |_| {
-        let fleet = source.clone();
-        async move { fleet.source(Role::Operator.kinds().iter().copied()) }
-    };
     let facts = Facts {
         role: Role::Operator,
         secrets_namespace: own.bgp.secrets_namespace.as_str().into(),
@@ -154,7 +153,6 @@ fn operate(
     let duties = Duties {
         facts,
         families: Family::BOTH.to_vec(),
-        ipam: true,
         bgp: own.bgp.enabled,
         writes: WRITES,
     };
@@ -164,7 +162,21 @@ fn operate(
         terms: Terms::default(),
         duties,
     };
-    Runner::spawn(fleet.clone(), fleet.clone(), begin, options)
+    Runner::spawn(fleet.clone(), Field(fleet.clone()), options)
+}
+
+impl World for Field {
+    type Source = FleetSource;
+    type Writer = Fleet;
+
+    fn source(&self, _: Fence) -> impl Future<Output = FleetSource> + Send + use<> {
+        let fleet = self.0.clone();
+        async move { fleet.source(Role::Operator.kinds().iter().copied()) }
+    }
+
+    fn writer(&self, lease: &LeaseName, term: &LeaseRecord) -> Fleet {
+        self.0.fenced_by(lease, term)
+    }
 }
 
 /// Another one for every process.

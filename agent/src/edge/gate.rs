@@ -34,11 +34,6 @@ impl Gate {
         }
     }
 
-    /// Whether peers hear nothing.
-    pub(super) const fn is_withdrawn(&self) -> bool {
-        self.withdrawn
-    }
-
     fn keep(&mut self, change: &ExportChange) {
         match change {
             ExportChange::Announce {
@@ -106,7 +101,6 @@ mod tests {
                 ExportChange::Clear(ExportId(2))
             ]
         );
-        assert!(gate.is_withdrawn());
         assert_eq!(gate.set(true), []);
         let meanwhile = vec![
             announce(1, DNS),

@@ -3,12 +3,14 @@
 
 mod announced;
 mod api;
+mod boot;
 mod conditions;
 mod end_of_rib;
 #[cfg(feature = "etcd")]
 mod fleet;
 mod gate;
 mod guide;
+mod kernel_views;
 mod leader;
 mod node;
 mod origin;
@@ -18,5 +20,6 @@ mod report;
 mod views;
 mod wiring;
 
+pub(crate) use kernel_views::verdicts;
 pub(crate) use node::run;
-pub(crate) use views::{interfaces, verdicts};
+pub(crate) use views::interfaces;

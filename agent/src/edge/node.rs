@@ -16,6 +16,7 @@ use xdp_l4lb::{AttachMode, Balancer, BalancerConfig, Outer, Sizes, Sources};
 use xdp_l4lb_core::Capacity;
 use xdp_l4lb_core::desired::{Service, ServiceKey};
 
+use super::boot::Boot;
 use super::guide::Guide;
 use super::origin::{Opened, Origin};
 use super::report::{Reports, Subject};
@@ -34,6 +35,7 @@ pub(super) struct Node {
     pub(super) name: NodeName,
     pub(super) started: Instant,
     pub(super) bpf_dir: std::path::PathBuf,
+    pub(super) boot: Boot,
     pub(super) hub: HubHandle,
     pub(super) origin: Origin,
     pub(super) role: Role,
@@ -45,6 +47,8 @@ pub(super) struct Node {
     /// None where another program balances.
     pub(super) balancer: Option<Balancer>,
     pub(super) speaker: Speaker,
+    /// Whether BGP is spoken at all.
+    pub(super) speaks: bool,
     /// What this node's CiliumBGPNodeConfig says, and is to say.
     pub(super) subject: watch::Sender<Subject>,
     /// Writes it, where that is wanted.
@@ -76,7 +80,7 @@ pub(crate) async fn run(config: &Config, own: &Edge) -> Result<()> {
     let (node, inputs) = start(config, own).await?;
     let node = Arc::new(node);
     let facts = facts(config, own, &node);
-    let wiring = Wiring::new(Arc::clone(&node), facts, own.bgp.enabled, inputs);
+    let wiring = Wiring::new(Arc::clone(&node), facts, inputs);
     let served = http::serve_api(listener, Arc::clone(&node), stop::requested());
     let scraped = http::serve_metrics(metrics, Arc::clone(&node), stop::requested());
     tracing::info!(node = %config.node, balances = node.balancer.is_some(), "the node has started");
@@ -108,10 +112,11 @@ async fn start(
         ),
         None => None,
     };
-    // What another program balances, it does whether or not this agent runs.
-    let live = balancer
-        .as_ref()
-        .is_none_or(|balancer| !balancer.state().borrow().ready.is_empty());
+    let boot = Boot::of(own.state_dir.as_deref(), &config.socket);
+    let live = match &balancer {
+        Some(balancer) => !balancer.state().borrow().ready.is_empty(),
+        None => boot.has_announced(),
+    };
     let speaker = Speaker::start(live).context("starting the BGP speaker")?;
     let (operator, inputs) = match opened.duties {
         Some(duties) => (Some(duties.operator), Some(duties.inputs)),
@@ -124,6 +129,7 @@ async fn start(
         name: config.node.clone(),
         started: Instant::now(),
         bpf_dir: config.bpf_dir.clone(),
+        boot,
         hub: opened.hub,
         origin: opened.origin,
         role: opened.role,
@@ -132,6 +138,7 @@ async fn start(
         operator,
         balancer,
         speaker,
+        speaks: own.bgp.enabled,
         subject,
         reports,
         told: Mutex::default(),

@@ -180,10 +180,15 @@ fn directory(manifests: &Path, own: &Edge) -> Result<Opened> {
 }
 
 async fn cluster(node: &NodeName, kubernetes: &Kubernetes, own: &Edge) -> Result<Opened> {
+    let usual = ConnectOptions::default();
     let cluster = Cluster::connect(ConnectOptions {
         kubeconfig: kubernetes.kubeconfig.clone(),
         context: kubernetes.context.clone(),
-        ..ConnectOptions::default()
+        writes_per_second: kubernetes
+            .writes_per_second
+            .unwrap_or(usual.writes_per_second),
+        burst: kubernetes.burst.unwrap_or(usual.burst),
+        ..usual
     })
     .await
     .context("connecting to the cluster")?;
@@ -229,7 +234,14 @@ fn watches(node: &NodeName, kubernetes: &Kubernetes, own: &Edge) -> Vec<Watch> {
             | Kind::CiliumBGPNodeConfigOverride => watch,
         }
     };
-    Role::Agent.kinds().iter().copied().map(one).collect()
+    let kinds = Role::Agent.kinds().iter().copied();
+    let kinds = kinds.filter(|kind| own.bgp.enabled || needs_no_bgp(*kind));
+    kinds.map(one).collect()
+}
+
+/// Whether a kind is needed where BGP is not spoken: roles may not let the others be read.
+fn needs_no_bgp(kind: Kind) -> bool {
+    matches!(kind, Kind::Service | Kind::EndpointSlice | Kind::Node)
 }
 
 /// Orders, kept where there is a place for them.

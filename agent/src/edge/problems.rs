@@ -12,6 +12,8 @@ use super::node::Told;
 
 /// What the parts know at one moment.
 pub(super) struct Known<'k> {
+    /// Whether BGP is spoken at all.
+    pub(super) speaks: bool,
     /// None where another program balances.
     pub(super) balancer: Option<(&'k State, &'k BTreeMap<ServiceKey, ServiceStatus>)>,
     pub(super) told: &'k Told,
@@ -47,7 +49,7 @@ impl Known<'_> {
     pub(super) fn is_known(&self) -> bool {
         match self.balancer {
             Some((state, _)) => state.synced,
-            None => self.told.end_of_rib,
+            None => self.told.end_of_rib || !self.speaks,
         }
     }
 
@@ -111,7 +113,7 @@ impl Known<'_> {
         } else if !self.is_known() {
             problems.push("the objects have not been read in whole yet".to_owned());
         }
-        if !self.told.end_of_rib && progress.bgp == Inputs::Faulty {
+        if self.speaks && !self.told.end_of_rib && progress.bgp == Inputs::Faulty {
             let held = self.never_good(concerns_bgp);
             problems.extend(held.filter(|key| !named.contains(key)).map(|key| {
                 format!(
@@ -357,6 +359,7 @@ mod tests {
 
         fn problems(&self) -> Vec<String> {
             let known = Known {
+                speaks: true,
                 balancer: self.balances.then_some((&self.state, &self.services)),
                 told: &self.told,
                 report: &self.report,

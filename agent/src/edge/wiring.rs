@@ -32,8 +32,6 @@ pub(super) struct Wiring {
     desired: Desired,
     /// Of the allocator, where it is this node's.
     inputs: Option<mpsc::Sender<operator::Input>>,
-    /// Whether BGP is spoken at all.
-    speaks: bool,
     /// This node's CiliumBGPNodeConfig.
     own: Key,
     instances: BTreeMap<InstanceName, Instance>,
@@ -48,14 +46,12 @@ impl Wiring {
     pub(super) fn new(
         node: Arc<Node>,
         facts: Facts,
-        speaks: bool,
         inputs: Option<mpsc::Sender<operator::Input>>,
     ) -> Self {
         let name = ObjectName::of_cluster(facts.node.as_str());
         Self {
             own: Key::new(Kind::CiliumBGPNodeConfig, name),
             node,
-            speaks,
             desired: Desired::new(facts),
             inputs,
             instances: BTreeMap::new(),
@@ -140,6 +136,8 @@ impl Wiring {
                 statements: statements
                     .map(|(key, patch)| (key, patch.conditions))
                     .collect(),
+                // Nothing is written to a file that is refused.
+                ..operator::Input::default()
             };
             inputs
                 .send(input)
@@ -170,7 +168,7 @@ impl Wiring {
     }
 
     async fn tell_speaker(&mut self, changes: desired::BgpChanges) -> Result<()> {
-        if !self.speaks {
+        if !self.node.speaks {
             return Ok(());
         }
         self.pass(changes.exports).await?;
@@ -214,6 +212,7 @@ impl Wiring {
                 tracing::warn!("not every VIP is in place; End-of-RIB is sent all the same");
             }
             self.node.told().end_of_rib = true;
+            self.node.boot.announces();
             self.node.speaker.end_of_rib_allowed().await?;
         }
         Ok(())

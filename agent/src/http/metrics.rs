@@ -108,7 +108,28 @@ impl Metrics {
         let help = "Stores into kernel tables";
         self.registry
             .register("sluicegate_agent_stores", help, stores);
-        self.ipam(&status.ipam, &moment.pools);
+        self.gauge(
+            "sluicegate_agent_withdrawn",
+            "1 while the node is taken out of service by order",
+            status.withdrawn.into(),
+        );
+        if let Some(source) = &status.source {
+            let name = "sluicegate_agent_source_faults";
+            self.gauge(
+                name,
+                "What objects cannot be read of",
+                count(source.faults.len()),
+            );
+        }
+        match &status.operator {
+            // The operator has these.
+            Some(operator) => self.gauge(
+                "sluicegate_agent_operator_leads",
+                "1 while an operator holds the lease, as far as this node knows",
+                operator.holder.is_some().into(),
+            ),
+            None => self.ipam(&status.ipam, &moment.pools),
+        }
         self.bgp(&moment.peers);
         if let Some(lb) = &moment.lb {
             self.tables(lb);
@@ -382,6 +403,32 @@ mod tests {
         for name in ["cilium_", "vips", "slots", "service_packets"] {
             assert!(!text.contains(name), "{name}\n{text}");
         }
+    }
+
+    #[test]
+    fn a_node_of_a_cluster_leaves_addresses_to_the_operators_metrics() {
+        let mut moment = moment(Role::Announcer);
+        moment.status.operator = Some(agent_api::Operator {
+            lease: "kube-system/sluicegate-operator".into(),
+            holder: None,
+        });
+        moment.status.source = Some(agent_api::Source {
+            kind: agent_api::SourceKind::Kubernetes,
+            place: "https://10.0.0.1:6443".into(),
+            faults: vec!["timed out".into()],
+        });
+
+        let text = Metrics::of(&moment).text();
+
+        for line in [
+            "sluicegate_agent_operator_leads 0",
+            "sluicegate_agent_source_faults 1",
+            "sluicegate_agent_withdrawn 0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+        assert!(text.contains("cilium_bgp_control_plane_session_state"));
+        assert!(!text.contains("cilium_operator_lbipam"), "{text}");
     }
 
     fn moment(role: Role) -> Moment {

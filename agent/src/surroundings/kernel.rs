@@ -122,12 +122,13 @@ impl Kernel {
 fn is_news(payload: &NetlinkPayload<RouteNetlinkMessage>) -> bool {
     use RouteNetlinkMessage as Message;
 
-    match payload {
-        NetlinkPayload::InnerMessage(Message::NewRoute(route) | Message::DelRoute(route)) => {
-            is_default(&route.header)
-        }
-        // Some were lost, or they are about links and addresses.
-        _ => true,
+    if let NetlinkPayload::InnerMessage(Message::NewRoute(route) | Message::DelRoute(route)) =
+        payload
+    {
+        is_default(&route.header)
+    } else {
+        // Some were lost, or it is about links and addresses.
+        true
     }
 }
 

@@ -2,11 +2,10 @@
 
 mod kernel;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use desired::Interface;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use types::{Family, RouterId};
@@ -24,8 +23,8 @@ const RETRY: Duration = Duration::from_secs(5);
 pub(crate) struct Surroundings {
     /// Where each family's default route leads.
     pub(crate) gateways: BTreeMap<Family, IpAddr>,
-    /// Its interfaces, by name.
-    pub(crate) interfaces: BTreeMap<String, Interface>,
+    /// The addresses of its interfaces that are up, by name.
+    pub(crate) interfaces: BTreeMap<String, BTreeSet<IpAddr>>,
 }
 
 /// Follows what is around the node; dropping it ends that.
@@ -127,13 +126,10 @@ fn survey(links: &[Link], routes: &[DefaultRoute], addresses: &[(u32, IpAddr)]) 
             found.gateways.insert(family, best.gateway);
         }
     }
-    for link in links {
+    for link in up.values() {
         let of_link = addresses.iter().filter(|(index, _)| *index == link.index);
-        let interface = Interface {
-            up: link.up,
-            addresses: of_link.map(|(_, addr)| *addr).collect(),
-        };
-        found.interfaces.insert(link.name.clone(), interface);
+        let of_link = of_link.map(|(_, addr)| *addr).collect();
+        found.interfaces.insert(link.name.clone(), of_link);
     }
     found
 }
@@ -173,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interface_has_its_own_addresses() {
+    fn an_interface_that_is_up_has_its_own_addresses() {
         let links = [link(1, "eth0", true), link(2, "eth1", false)];
         let addresses = [
             (1, addr("10.0.0.1")),
@@ -183,15 +179,8 @@ mod tests {
 
         let found = survey(&links, &[], &addresses);
 
-        let eth0 = Interface {
-            up: true,
-            addresses: [addr("10.0.0.1"), addr("fd00::1")].into(),
-        };
-        let eth1 = Interface {
-            up: false,
-            addresses: [addr("10.0.1.1")].into(),
-        };
-        let expected = [("eth0".to_owned(), eth0), ("eth1".to_owned(), eth1)];
+        let eth0 = [addr("10.0.0.1"), addr("fd00::1")].into();
+        let expected = [("eth0".to_owned(), eth0)];
         assert_eq!(found.interfaces, expected.into());
     }
 

@@ -1,5 +1,6 @@
 //! Which fields of an object are accepted and not acted upon, given who acts here.
 
+use api::annotations::{self, ServiceSettings};
 use api::bgp::{AdvertisementSource, BgpAdvertisement, ServiceAddress};
 use api::{FieldPath, Object, Step, Unenforced};
 
@@ -11,8 +12,12 @@ const HONOURED: [&str; 2] = ["externalTrafficPolicy", "trafficDistribution"];
 pub(super) fn of(facts: &Facts, object: &Object) -> Vec<Unenforced> {
     let plain = || object.unenforced().to_vec();
     match object {
-        // Whoever forwards acts upon what a Service says.
-        Object::Service(_) if facts.forwarding == Forwarding::Elsewhere => Vec::new(),
+        // Whoever forwards acts upon what a Service says, and knows nothing of our annotations.
+        Object::Service(service)
+            if facts.forwarding == Forwarding::Elsewhere && ipam::is_ours(service) =>
+        {
+            for_the_balancer(&service.settings)
+        }
         Object::Service(service) if ipam::is_ours(service) => {
             let mut notes = plain();
             if facts.role == Role::Operator {
@@ -44,6 +49,26 @@ pub(super) fn of(facts: &Facts, object: &Object) -> Vec<Unenforced> {
         | Object::Node(_)
         | Object::Secret(_) => Vec::new(),
     }
+}
+
+/// Annotations that tell the balancer something.
+fn for_the_balancer(settings: &ServiceSettings) -> Vec<Unenforced> {
+    let given = [
+        (annotations::HEALTH_CHECK, settings.health_check.is_some()),
+        (annotations::IDLE_TIMEOUT, settings.idle_timeout.is_some()),
+        (annotations::QUARANTINE, !settings.quarantine.is_zero()),
+        (
+            annotations::MAGLEV_TABLE_SIZE,
+            settings.maglev_table_size.is_some(),
+        ),
+    ];
+    let given = given.into_iter().filter(|(_, given)| *given);
+    given
+        .map(|(name, _)| Unenforced {
+            path: field(["metadata", "annotations", name].map(str::to_owned)),
+            note: "another program balances".to_owned(),
+        })
+        .collect()
 }
 
 /// The balancer has tables for addresses that LB-IPAM gave, and only what is in its tables is announced.

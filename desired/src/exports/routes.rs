@@ -17,10 +17,10 @@ pub(crate) enum Contributor {
 /// The routes of one export.
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
-    /// What everybody contributes.
-    contributed: BTreeMap<Contributor, BTreeMap<Prefix, Attributes>>,
-    /// Who contributes to each prefix.
-    contributors: BTreeMap<Prefix, BTreeSet<Contributor>>,
+    /// What everybody contributes, by prefix. Most contribute one: a map would take the room of eleven.
+    contributed: BTreeMap<Contributor, Vec<(Prefix, Attributes)>>,
+    /// Who contributes to each prefix, each once; mostly one.
+    contributors: BTreeMap<Prefix, Vec<Contributor>>,
     announced: BTreeMap<Prefix, Attributes>,
     touched: BTreeSet<Prefix>,
 }
@@ -29,9 +29,12 @@ impl Routes {
     /// Somebody contributes exactly these.
     pub(crate) fn set(&mut self, who: &Contributor, routes: BTreeMap<Prefix, Attributes>) {
         let old = self.contributed.remove(who).unwrap_or_default();
-        for prefix in old.keys().filter(|prefix| !routes.contains_key(prefix)) {
+        for (prefix, _) in old
+            .iter()
+            .filter(|(prefix, _)| !routes.contains_key(prefix))
+        {
             if let Some(contributors) = self.contributors.get_mut(prefix) {
-                contributors.remove(who);
+                contributors.retain(|other| other != who);
                 if contributors.is_empty() {
                     self.contributors.remove(prefix);
                 }
@@ -39,13 +42,17 @@ impl Routes {
             self.touched.insert(*prefix);
         }
         for (prefix, attributes) in &routes {
-            if old.get(prefix) != Some(attributes) {
+            let before = of(&old, prefix);
+            if before.is_none() {
                 let contributors = self.contributors.entry(*prefix).or_default();
-                contributors.insert(who.clone());
+                contributors.push(who.clone());
+            }
+            if before != Some(attributes) {
                 self.touched.insert(*prefix);
             }
         }
         if !routes.is_empty() {
+            let routes = routes.into_iter().collect();
             self.contributed.insert(who.clone(), routes);
         }
     }
@@ -76,12 +83,20 @@ impl Routes {
 
     fn merged(&self, prefix: &Prefix) -> Option<Attributes> {
         let contributors = self.contributors.get(prefix)?.iter();
-        let contributions = contributors.filter_map(|who| self.contributed.get(who)?.get(prefix));
+        let contributions = contributors.filter_map(|who| of(self.contributed.get(who)?, prefix));
         contributions.cloned().reduce(|mut all, more| {
             join(&mut all, &more);
             all
         })
     }
+}
+
+/// What somebody contributes to a prefix.
+fn of<'r>(routes: &'r [(Prefix, Attributes)], prefix: &Prefix) -> Option<&'r Attributes> {
+    let at = routes.binary_search_by_key(prefix, |(prefix, _)| *prefix);
+    at.ok()
+        .and_then(|at| routes.get(at))
+        .map(|(_, attributes)| attributes)
 }
 
 /// Unites communities; the larger local preference wins.

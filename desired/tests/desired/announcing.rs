@@ -307,6 +307,36 @@ fn addresses_that_the_balancer_has_not_are_named_where_it_forwards() {
     );
 }
 
+#[test]
+fn annotations_for_the_balancer_are_named_where_another_program_forwards() {
+    let annotations = json!({
+        "sluicegate.io/health-check": "tcp", "sluicegate.io/idle-timeout": "10m", "sluicegate.io/quarantine": "1s",
+        "sluicegate.io/maglev-table-size": "251", "sluicegate.io/when-empty": "refuse",
+    });
+    let value = service(json!({"sessionAffinity": "ClientIP"}), &["192.0.2.1"]);
+    let value = with(value, "/metadata", json!({"annotations": annotations}));
+    let said = |forwarding| {
+        let world = World::knowing(facts(Role::Operator, forwarding)).told([value.clone()]);
+        world.says(Kind::Service, "web", "sluicegate.io/NotEnforced")
+    };
+
+    assert_eq!(
+        said(Forwarding::Elsewhere).as_deref(),
+        Some(
+            "True FieldsNotEnforced: metadata.annotations[\"sluicegate.io/health-check\"]: another program balances; \
+             metadata.annotations[\"sluicegate.io/idle-timeout\"]: another program balances; \
+             metadata.annotations[\"sluicegate.io/quarantine\"]: another program balances; \
+             metadata.annotations[\"sluicegate.io/maglev-table-size\"]: another program balances"
+        )
+    );
+    assert_eq!(
+        said(Forwarding::Balancer).as_deref(),
+        Some(
+            "True FieldsNotEnforced: spec.sessionAffinity: connections of one client are spread over the backends"
+        )
+    );
+}
+
 /// A Service `web` whose address this node announces to the peer `tor`; an endpoint is elsewhere.
 fn announcing(spec: Value) -> World {
     World::knowing(facts(Role::Standalone, Forwarding::Elsewhere)).told(objects(spec))

@@ -183,6 +183,87 @@ fn a_condition_that_is_shown_is_not_written_again() {
 }
 
 #[test]
+fn an_object_that_does_not_validate_says_so_itself_until_it_does() {
+    let key = api::Key::new(
+        Kind::CiliumLoadBalancerIPPool,
+        ObjectName::of_cluster("blue"),
+    );
+    let fault = api::Fault {
+        path: api::FieldPath::new(vec![api::Step::Field("spec".to_owned())]),
+        reason: "makes no sense".to_owned(),
+    };
+    let document = |conditions: serde_json::Value| {
+        json!({
+            "metadata": {"name": "blue", "resourceVersion": "7"},
+            "status": {"conditions": conditions},
+        })
+    };
+    let refused = |conditions| api::Delta {
+        refused: [(key.clone(), vec![fault.clone()])].into(),
+        shown: api::Shown::of(key.kind, &document(conditions))
+            .map(|shown| (key.clone(), shown))
+            .into_iter()
+            .collect(),
+        ..api::Delta::default()
+    };
+    let mut world = World::with([]);
+
+    let first = world.desired.on_change(&refused(json!([])));
+    let said = first.statuses[&key].conditions["sluicegate.io/Refused"].clone();
+    let again = world.desired.on_change(&refused(json!([{
+        "type": "sluicegate.io/Refused", "status": "True", "reason": "DoesNotValidate",
+        "message": "spec: makes no sense",
+    }])));
+    let mended = world.desired.on_change(&api::Delta {
+        refused: [(key.clone(), Vec::new())].into(),
+        ..api::Delta::default()
+    });
+    let silent = world.desired.on_change(&api::Delta {
+        shown: std::collections::BTreeMap::new(),
+        ..refused(json!([]))
+    });
+
+    let said = said.expect("the condition is to be there");
+    assert_eq!(said.status, api::Truth::True);
+    assert_eq!(
+        (said.reason.as_str(), said.message.as_str()),
+        ("DoesNotValidate", "spec: makes no sense")
+    );
+    assert!(again.statuses.is_empty(), "it is there already");
+    assert!(mended.statuses.is_empty(), "the object is gone");
+    assert!(silent.statuses.is_empty(), "there is nothing to write to");
+}
+
+#[test]
+fn a_refused_service_keeps_the_addresses_that_it_shows() {
+    let key = api::Key::new(Kind::Service, ObjectName::new("shop", "web"));
+    let document = json!({
+        "metadata": {"name": "web", "namespace": "shop", "resourceVersion": "7"},
+        "spec": {"type": "LoadBalancer"},
+        "status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}, {"hostname": "h"}]}},
+    });
+    let fault = api::Fault {
+        path: api::FieldPath::new(Vec::new()),
+        reason: "makes no sense".to_owned(),
+    };
+    let shown = api::Shown::of(key.kind, &document).expect("it is written to");
+    let mut world = World::with([]);
+
+    let changes = world.desired.on_change(&api::Delta {
+        refused: [(key.clone(), vec![fault])].into(),
+        shown: [(key.clone(), shown)].into(),
+        ..api::Delta::default()
+    });
+
+    assert!(matches!(
+        &changes.ipam.services[&key.name],
+        Some(lb_ipam::Service::Unreadable { current })
+            if *current == ["192.0.2.1".parse::<std::net::IpAddr>().unwrap()]
+    ));
+    assert!(changes.statuses.contains_key(&key));
+}
+
+#[test]
 fn nothing_is_said_of_references_before_all_kinds_are_known() {
     let mut world = World::unsynced();
     world.put(cluster("c", json!(null), json!([peer("tor", "tor")])));

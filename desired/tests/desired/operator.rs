@@ -365,6 +365,7 @@ fn without_reports_the_conditions_are_removed() {
             .map(|object: Object| (object.key(), Some(object)))
             .into(),
         refused: BTreeMap::new(),
+        shown: BTreeMap::new(),
         synced: Kind::ALL.into(),
     });
 

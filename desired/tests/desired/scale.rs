@@ -98,6 +98,7 @@ fn filled(role: Role, forwarding: Forwarding, services: usize) -> World {
     world.tell(&api::Delta {
         objects: objects.map(|object| (object.key(), Some(object))).collect(),
         refused: std::collections::BTreeMap::new(),
+        shown: std::collections::BTreeMap::new(),
         synced: api::Kind::ALL.into(),
     });
     world.all_ready();

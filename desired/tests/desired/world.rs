@@ -92,6 +92,7 @@ impl World {
                 .map(|value| entry(object(value)))
                 .collect(),
             refused: BTreeMap::new(),
+            shown: BTreeMap::new(),
             synced: Kind::ALL.into(),
         });
         world
@@ -107,6 +108,7 @@ impl World {
                 .iter()
                 .map(|key| (key.clone(), vec![fault()]))
                 .collect(),
+            shown: BTreeMap::new(),
             synced: self.synced.clone(),
         });
         world.connect(self.gateways.clone(), self.interfaces.clone());

@@ -5,6 +5,7 @@ mod balancer;
 mod bgp;
 mod cpu;
 mod frames;
+mod k8s;
 mod lb;
 mod meter;
 mod peer;
@@ -21,7 +22,7 @@ pub use meter::{Flow, Meter};
 pub use report::{Case, Report, Summary};
 
 /// The areas, in the order they run.
-pub const AREAS: [&str; 4] = ["agent", "bgp", "lb", "xdp"];
+pub const AREAS: [&str; 5] = ["agent", "bgp", "k8s", "lb", "xdp"];
 
 /// Runs the benchmarks of one area, or of `all`, in a lab of their own.
 ///
@@ -40,6 +41,9 @@ pub fn run(lab: &Lab, area: &str) -> Result<()> {
     }
     if wanted("bgp") {
         bgp::run()?;
+    }
+    if wanted("k8s") {
+        k8s::run(lab)?;
     }
     if wanted("lb") {
         lb::run()?;

@@ -1,4 +1,5 @@
-//! The one image of the lab: the pods' own program, and a shell for a person who looks inside.
+//! The images of the lab: the pods' own program, and a shell for a person who looks inside; and the
+//! programs of the product.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -11,33 +12,66 @@ use crate::lab::{built_program, command};
 /// What pods name it by. It is in no registry: `imagePullPolicy: Never`.
 pub const IMAGE: &str = "sluicegate.test/pod:lab";
 
+/// What the chart's pods name theirs by.
+pub const PRODUCT_IMAGE: &str = "sluicegate.test/sluicegate:lab";
+
+/// What `Containerfile` puts into the image, and the names it answers to.
+const PRODUCT: [(&str, &[&str]); 3] = [
+    ("sluice-agent", &[]),
+    ("sluice-operator", &[]),
+    ("sluice", &["cilium", "cilium-dbg"]),
+];
+
 /// Debian's, without libraries.
 const BUSYBOX: &str = "/bin/busybox";
 
-/// Writes the image into a folder, as `docker save` would; the file.
+/// Writes the pods' image into a folder, as `docker save` would; the file.
 pub(super) fn archive(folder: &Path) -> Result<PathBuf> {
     let root = folder.join("root");
-    fs::create_dir_all(root.join("bin")).context("creating the image's folder")?;
-    let own = built_program("sluice-pod")?;
-    // Every container has a copy: without line tables, it is a tenth.
-    let text = |path: &Path| path.to_string_lossy().into_owned();
-    command(
-        "strip",
-        &["-o", &text(&root.join("bin/sluice-pod")), &text(&own)],
-    )?;
-    for library in libraries(&own)? {
-        copy(&library, &inside(&root, &library))?;
-    }
+    add(&root, "sluice-pod")?;
     copy(Path::new(BUSYBOX), &inside(&root, Path::new(BUSYBOX)))?;
     for name in ["sh", "ls", "cat", "wget", "ip", "ping", "nc"] {
         symlink("busybox", root.join("bin").join(name)).context("naming a command")?;
     }
+    let start = r#""Entrypoint":["/bin/sluice-pod"],"Cmd":["pause"],"#;
+    save(folder, &root, IMAGE, start)
+}
+
+/// Writes the product's image into a folder; the file.
+pub(super) fn product(folder: &Path) -> Result<PathBuf> {
+    let root = folder.join("root");
+    for (program, names) in PRODUCT {
+        add(&root, program)?;
+        for name in names {
+            symlink(program, root.join("bin").join(name)).context("naming a command")?;
+        }
+    }
+    save(folder, &root, PRODUCT_IMAGE, "")
+}
+
+/// Puts one of our programs into an image's folder, with its libraries.
+fn add(root: &Path, name: &str) -> Result<()> {
+    fs::create_dir_all(root.join("bin")).context("creating the image's folder")?;
+    let own = built_program(name)?;
+    // Every container has a copy: without line tables, it is a tenth.
+    command(
+        "strip",
+        &["-o", &text(&root.join("bin").join(name)), &text(&own)],
+    )?;
+    for library in libraries(&own)? {
+        copy(&library, &inside(root, &library))?;
+    }
+    Ok(())
+}
+
+/// Makes an image of a folder; `start` is what it runs, as its configuration says it.
+fn save(folder: &Path, root: &Path, name: &str, start: &str) -> Result<PathBuf> {
     let layer = folder.join("layer.tar");
     command(
         "tar",
         &[
             "-C",
-            &text(&root),
+            &text(root),
             "--owner=0",
             "--group=0",
             "-cf",
@@ -48,10 +82,10 @@ pub(super) fn archive(folder: &Path) -> Result<PathBuf> {
     let sum = command("sha256sum", &[&text(&layer)])?;
     let sum = sum.split(' ').next().context("sha256sum printed nothing")?;
     let config = format!(
-        r#"{{"architecture":"amd64","os":"linux","config":{{"Entrypoint":["/bin/sluice-pod"],"Cmd":["pause"],"Env":["PATH=/bin"]}},"rootfs":{{"type":"layers","diff_ids":["sha256:{sum}"]}}}}"#
+        r#"{{"architecture":"amd64","os":"linux","config":{{{start}"Env":["PATH=/bin"]}},"rootfs":{{"type":"layers","diff_ids":["sha256:{sum}"]}}}}"#
     );
     let manifest =
-        format!(r#"[{{"Config":"config.json","RepoTags":["{IMAGE}"],"Layers":["layer.tar"]}}]"#);
+        format!(r#"[{{"Config":"config.json","RepoTags":["{name}"],"Layers":["layer.tar"]}}]"#);
     fs::write(folder.join("config.json"), config).context("writing the image's configuration")?;
     fs::write(folder.join("manifest.json"), manifest).context("writing the image's manifest")?;
     let image = folder.join("image.tar");
@@ -73,6 +107,10 @@ fn libraries(program: &Path) -> Result<Vec<PathBuf>> {
         .lines()
         .filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')));
     Ok(paths.map(PathBuf::from).collect())
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
 }
 
 fn inside(root: &Path, path: &Path) -> PathBuf {

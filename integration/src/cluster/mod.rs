@@ -26,6 +26,7 @@
 
 mod accounts;
 mod authority;
+mod chart;
 mod control_plane;
 mod etcd;
 mod image;
@@ -41,9 +42,10 @@ use anyhow::{Context as _, Result};
 use crate::lab::Host;
 
 pub use authority::{Authority, KeyPair};
+pub use chart::chart;
 pub use control_plane::{ADDRESSES, ControlPlane, Options};
 pub use etcd::Etcd;
-pub use image::IMAGE;
+pub use image::{IMAGE, PRODUCT_IMAGE};
 pub use node::Node;
 pub use programs::{program, run, run_nodes, run_product};
 pub use two_nodes::{Cluster, ROUTER, deployment};

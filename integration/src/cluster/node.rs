@@ -32,8 +32,21 @@ impl Node {
             format!("--config={}", file.display()),
             "--log-level=warn".to_owned(),
         ];
-        let mut runtime = host.spawn("containerd", "/usr/bin/containerd", &args)?;
-        let socket = socket(folder);
+        let runtime = host.spawn("containerd", "/usr/bin/containerd", &args)?;
+        let mut node = Self {
+            host: host.clone(),
+            number,
+            runtime,
+            kubelet: None,
+            proxy: None,
+        };
+        node.import(image)?;
+        Ok(node)
+    }
+
+    /// Gives the container runtime an image.
+    pub(super) fn import(&mut self, image: &Path) -> Result<()> {
+        let socket = socket(self.host.folder());
         let socket = socket.to_string_lossy();
         let image = image.to_string_lossy();
         let args = ["-a", &socket, "-n", "k8s.io", "images", "import"];
@@ -42,16 +55,10 @@ impl Node {
             .chain(["--snapshotter", "native", &image])
             .collect();
         until("the image is imported", Patience::START, || {
-            runtime.check_running()?;
-            host.run("ctr", &args)
+            self.runtime.check_running()?;
+            self.host.run("ctr", &args)
         })?;
-        Ok(Self {
-            host: host.clone(),
-            number,
-            runtime,
-            kubelet: None,
-            proxy: None,
-        })
+        Ok(())
     }
 
     /// The node's host, whose name is the node's too.

@@ -98,6 +98,17 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// Gives both nodes the product's image, [`PRODUCT_IMAGE`](super::PRODUCT_IMAGE).
+    ///
+    /// # Errors
+    /// If a program is not built.
+    pub fn import_product(&mut self, lab: &Lab) -> Result<()> {
+        let image = image::product(&lab.folder("product")?)?;
+        self.nodes
+            .iter_mut()
+            .try_for_each(|node| node.import(&image))
+    }
+
     /// A node by its number, from zero.
     ///
     /// # Panics

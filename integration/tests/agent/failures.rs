@@ -115,9 +115,10 @@ fn a_missing_rule_is_said_by_name_and_works_once_it_is_there() {
         agent.start()?;
 
         says(&agent, "what may not be watched is named", |status| {
-            let faults = faults(status);
-            faults.contains("system:serviceaccount:kube-system:sluicegate")
-                && faults.contains("services")
+            faults(status).contains(
+                "the service account kube-system/sluicegate may not watch services in the whole \
+                 cluster: its role needs the rule apiGroups: [\"\"], resources: [\"services\"]",
+            )
         })?;
         let role: String = role
             .lines()

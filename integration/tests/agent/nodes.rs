@@ -124,7 +124,7 @@ impl Nodes {
         let length = if vip.contains(':') { 128 } else { 32 };
         let shown = self
             .router
-            .show(&format!("show route for {vip}/{length}"))?;
+            .show(&format!("show route where net = {vip}/{length}"))?;
         let mut found: Vec<String> = NAMES
             .into_iter()
             .filter(|name| shown.contains(&format!("[{name} ")))

@@ -87,7 +87,9 @@ fn status(nodes: &Nodes) -> Result<Value> {
 }
 
 fn version(nodes: &Nodes) -> Result<Value> {
-    Ok(node_config(nodes)?["metadata"]["resourceVersion"].clone())
+    let config = node_config(nodes)?;
+    let version = config.pointer("/metadata/resourceVersion");
+    version.cloned().context("it has no version")
 }
 
 /// How many patches of statuses the API server has answered.

@@ -4,3 +4,4 @@ mod control_plane;
 mod definitions;
 mod demo;
 mod nodes;
+mod pod;

@@ -1,10 +1,12 @@
 //! The chart by itself: helm and the API server accept it with whatever values people have.
 
+use std::fs;
+
 use anyhow::{Context as _, Result, ensure};
 use integration::cluster::{ControlPlane, program};
 use integration::lab;
 
-use crate::tools::{CHART, file, helm, run, template, word};
+use crate::tools::{CHART, helm, run, template, word};
 
 /// Values of Cilium's users, and of ours; each alone, then all together.
 const VALUES: &[&[&str]] = &[
@@ -98,6 +100,7 @@ const VALUES: &[&[&str]] = &[
         "imagePullSecrets[0].name=key",
     ],
     &["--set", "resources.limits.memory=200Mi,podLabels.team=net"],
+    &["--set", "state.hostPath="],
     &["--set", "colour.blue=1"],
 ];
 
@@ -151,13 +154,18 @@ fn the_api_server_accepts_the_chart_with_every_value() {
         cluster.kubectl("create namespace networking")?;
         let all: Vec<&str> = VALUES.iter().copied().flatten().copied().collect();
 
+        let folder = cluster.host().folder().join("objects");
+        fs::create_dir(&folder).context("making a folder")?;
         for (number, values) in VALUES.iter().copied().chain([&*all]).enumerate() {
-            let objects = template("networking", values)?;
-            let file = file(&cluster, &format!("objects-{number}.yaml"), &objects)?;
-            cluster
-                .kubectl(&format!("apply --dry-run=server -f {}", word(&file)?))
-                .with_context(|| format!("{values:?}"))?;
+            let objects = template("networking", values).with_context(|| format!("{values:?}"))?;
+            let file = folder.join(format!("{number:02}.yaml"));
+            fs::write(file, format!("# {values:?}\n{objects}")).context("writing objects")?;
         }
+
+        let said = cluster.kubectl(&format!("apply --dry-run=server -f {}", word(&folder)?))?;
+
+        let sets = said.matches("daemonset.apps/").count();
+        ensure!(sets == VALUES.len() + 1, "{sets} DaemonSets:\n{said}");
         Ok(())
     });
 }

@@ -3,6 +3,8 @@
 
 mod chart;
 mod manifests;
+mod pods;
+mod programs;
 mod roles;
 mod round_trip;
 mod tools;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use anyhow::{Result, ensure};
+use anyhow::ensure;
 use integration::cluster::{ControlPlane, program};
 use integration::lab;
 

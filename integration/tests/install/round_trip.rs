@@ -241,6 +241,10 @@ fn the_configuration_and_versions_are_shown() {
         );
         let version = sluice.good(&["version"])?;
         ensure!(version.out.contains("image (running): none"), "{version:?}");
+        cluster.stop_api()?;
+        let away = sluice.run(&["config", "view"])?;
+        ensure!(away.code == Some(3), "{away:?}");
+        ensure!(away.err.contains("asking the API server"), "{away:?}");
         Ok(())
     });
 }

@@ -73,7 +73,7 @@ impl<'a> Sluice<'a> {
                 .output()
         });
         let output = output.context("running sluice")?;
-        Ok(Said::of(args, output))
+        Ok(Said::of(args, &output))
     }
 
     /// Runs it with these words and fails unless it says yes; what it printed.
@@ -94,7 +94,7 @@ pub(crate) struct Said {
 }
 
 impl Said {
-    fn of(args: &[&str], output: Output) -> Self {
+    fn of(args: &[&str], output: &Output) -> Self {
         Self {
             _args: args.join(" "),
             code: output.status.code(),

@@ -32,10 +32,13 @@ fn the_units_leave_no_more_open_than_the_document_says() {
     .unwrap();
     let announcer = exposure(&unit).unwrap();
 
+    let operator = exposure(&Path::new(UNITS).join("sluice-operator.service")).unwrap();
+
     let document = fs::read_to_string(DOCUMENT).unwrap();
     for (figure, said) in [
         (whole, said(&document, "an exposure of ").unwrap()),
         (announcer, said(&document, "as a drop-in it is ").unwrap()),
+        (operator, said(&document, "without capabilities: ").unwrap()),
     ] {
         assert!(
             figure <= said + MARGIN,

@@ -30,7 +30,8 @@ fn writes_that_are_turned_away_are_made_later() {
         control.kubectl(
             "create clusterrolebinding writer --clusterrole=cluster-admin --user=writer",
         )?;
-        let view = View::open(&writer, &all(&[Kind::Service]))?;
+        let watches = all(&[Kind::Service]);
+        let view = View::open_patiently(&writer, &watches, PATIENCE.0)?;
         let keys = (0..SERVICES).map(|n| key(Kind::Service, "default", &format!("web-{n}")));
         let seen: Result<Vec<_>> = keys.map(|key| Ok((view.version(&key)?, key))).collect();
         let seen = seen?;

@@ -73,7 +73,16 @@ pub(crate) fn service(namespace: &str, name: &str) -> String {
 impl View {
     /// Follows the cluster that a kubeconfig names, as whom it names.
     pub(crate) fn open(kubeconfig: &Path, watches: &[Watch]) -> Result<Self> {
-        let (runtime, cluster) = connect(kubeconfig, Duration::from_secs(5))?;
+        Self::open_patiently(kubeconfig, watches, Duration::from_secs(5))
+    }
+
+    /// As [`View::open`], with another limit for each request.
+    pub(crate) fn open_patiently(
+        kubeconfig: &Path,
+        watches: &[Watch],
+        timeout: Duration,
+    ) -> Result<Self> {
+        let (runtime, cluster) = connect(kubeconfig, timeout)?;
         let guard = runtime.enter();
         let source = cluster.source(watches);
         let troubles = source.troubles();

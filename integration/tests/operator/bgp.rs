@@ -19,12 +19,15 @@ metadata: {name: n2, labels: {rack: a}}
 
 #[test]
 fn every_selected_node_has_a_node_config_that_goes_with_the_cluster_config() {
-    run(1, |field| {
+    run(|lab| {
+        let field = &Field::build(lab, 1)?;
         let mut operator = field.operator(0, &SHORT)?;
         operator.until_leading()?;
         field.plane.apply(NODES)?;
 
-        field.plane.apply(&cluster_config("racks", "rack: a", &["tor"]))?;
+        field
+            .plane
+            .apply(&cluster_config("racks", "rack: a", &["tor"]))?;
 
         until_node_configs(field, &["n1", "n2"])?;
         let config = field.plane.json("get ciliumbgpnodeconfig n1")?;
@@ -38,9 +41,15 @@ fn every_selected_node_has_a_node_config_that_goes_with_the_cluster_config() {
             "{config}"
         );
         let instance = &config["spec"]["bgpInstances"][0];
-        ensure!(instance["name"] == "edge" && instance["localASN"] == 65010, "{config}");
+        ensure!(
+            instance["name"] == "edge" && instance["localASN"] == 65010,
+            "{config}"
+        );
         let peer = &instance["peers"][0];
-        ensure!(peer["peerAddress"] == "10.0.0.1" && peer["peerASN"] == 65001, "{config}");
+        ensure!(
+            peer["peerAddress"] == "10.0.0.1" && peer["peerASN"] == 65001,
+            "{config}"
+        );
         quiet(field, &operator)?;
 
         // What somebody else changes is put right.
@@ -50,7 +59,10 @@ fn every_selected_node_has_a_node_config_that_goes_with_the_cluster_config() {
             .kubectl_with(&["patch", "cbgpnode", "n1", "--type=merge", "-p", edit], "")?;
         until("n1's config is as it was", PATIENCE, || {
             let config = field.plane.json("get ciliumbgpnodeconfig n1")?;
-            ensure!(config["spec"]["bgpInstances"][0]["name"] == "edge", "{config}");
+            ensure!(
+                config["spec"]["bgpInstances"][0]["name"] == "edge",
+                "{config}"
+            );
             Ok(())
         })?;
 
@@ -64,14 +76,21 @@ fn every_selected_node_has_a_node_config_that_goes_with_the_cluster_config() {
 
 #[test]
 fn conditions_of_a_cluster_config_are_said_to_the_letter() {
-    run(1, |field| {
+    run(|lab| {
+        let field = &Field::build(lab, 1)?;
         let mut operator = field.operator(0, &SHORT)?;
         operator.until_leading()?;
         field.plane.apply(NODES)?;
 
-        field.plane.apply(&cluster_config("racks", "rack: a", &["b", "a", "b"]))?;
-        field.plane.apply(&cluster_config("late", "rack: a", &["a"]))?;
-        field.plane.apply(&cluster_config("nowhere", "rack: z", &["a"]))?;
+        field
+            .plane
+            .apply(&cluster_config("racks", "rack: a", &["b", "a", "b"]))?;
+        field
+            .plane
+            .apply(&cluster_config("late", "rack: a", &["a"]))?;
+        field
+            .plane
+            .apply(&cluster_config("nowhere", "rack: z", &["a"]))?;
 
         for (object, kind, says) in [
             (
@@ -104,7 +123,8 @@ fn conditions_of_a_cluster_config_are_said_to_the_letter() {
 
 #[test]
 fn a_peer_config_says_that_its_secret_is_missing_until_it_is_there() {
-    run(1, |field| {
+    run(|lab| {
+        let field = &Field::build(lab, 1)?;
         let mut operator = field.operator(0, &SHORT)?;
         operator.until_leading()?;
 
@@ -118,9 +138,9 @@ fn a_peer_config_says_that_its_secret_is_missing_until_it_is_there() {
             ensure!(said.starts_with("True MissingAuthSecret"), "{said}");
             Ok(())
         })?;
-        field
-            .plane
-            .kubectl("create secret generic tor-password -n kube-system --from-literal=password=x")?;
+        field.plane.kubectl(
+            "create secret generic tor-password -n kube-system --from-literal=password=x",
+        )?;
 
         until("the secret is there", PATIENCE, || {
             let said = says()?.unwrap_or_default();
@@ -132,15 +152,19 @@ fn a_peer_config_says_that_its_secret_is_missing_until_it_is_there() {
 }
 
 fn until_node_configs(field: &Field, names: &[&str]) -> Result<()> {
-    until(&format!("there are NodeConfigs {names:?}"), PATIENCE, || {
-        let text = field.plane.kubectl("get ciliumbgpnodeconfigs -o name")?;
-        let found: Vec<&str> = text
-            .lines()
-            .filter_map(|line| Some(line.split_once('/')?.1))
-            .collect();
-        ensure!(found == names, "{found:?}");
-        Ok(())
-    })
+    until(
+        &format!("there are NodeConfigs {names:?}"),
+        PATIENCE,
+        || {
+            let text = field.plane.kubectl("get ciliumbgpnodeconfigs -o name")?;
+            let found: Vec<&str> = text
+                .lines()
+                .filter_map(|line| Some(line.split_once('/')?.1))
+                .collect();
+            ensure!(found == names, "{found:?}");
+            Ok(())
+        },
+    )
 }
 
 /// A config for nodes with a label, with a peer for each of these peer configs.

@@ -61,15 +61,16 @@ pub(crate) struct Operator<'f> {
     process: Option<Process>,
 }
 
-/// Runs a test on a field with that many hosts.
-pub(crate) fn run(hosts: usize, body: impl FnOnce(&Field) -> Result<()>) {
+/// Runs a test in a lab, where an operator and the chart are.
+pub(crate) fn run<F: FnOnce(&Lab) -> Result<()>>(body: F) {
     if is_there([built_program("sluice-operator"), cluster::program("helm")]) {
-        cluster::run(|lab| body(&Field::build(lab, hosts)?));
+        cluster::run(body);
     }
 }
 
 impl Field {
-    fn build(lab: &Lab, hosts: usize) -> Result<Self> {
+    /// The network, with that many hosts for operators, and the control plane.
+    pub(crate) fn build(lab: &Lab, hosts: usize) -> Result<Self> {
         let plane = ControlPlane::start(lab)?;
         let switch = lab.switch("switch", 1500)?;
         switch.plug(plane.host(), INTERFACE)?;
@@ -80,7 +81,10 @@ impl Field {
             .map(|number| {
                 let host = lab.host(&format!("o{number}"))?;
                 switch.plug(&host, INTERFACE)?;
-                host.ip(&format!("addr add 10.30.0.{}/24 dev {INTERFACE}", number + 1))?;
+                host.ip(&format!(
+                    "addr add 10.30.0.{}/24 dev {INTERFACE}",
+                    number + 1
+                ))?;
                 let [server, _] = ADDRESSES;
                 host.ip(&format!("route add {server} via 10.30.0.1"))?;
                 Ok(host)
@@ -264,7 +268,7 @@ fn roles() -> Result<String> {
     let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/helm/sluicegate");
     let mut helm = Command::new(cluster::program("helm")?);
     helm.args(["template", "sluicegate"]).arg(chart);
-    helm.args(["--namespace", NAMESPACE]);
+    helm.args(["--namespace", NAMESPACE, "--kube-version", "1.36.0"]);
     for file in ["accounts", "operator-rbac", "secrets-rbac"] {
         helm.args(["--show-only", &format!("templates/{file}.yaml")]);
     }

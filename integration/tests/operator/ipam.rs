@@ -43,7 +43,8 @@ const SATISFIED: &str = "cilium.io/IPAMRequestSatisfied";
 
 #[test]
 fn a_pool_and_a_service_come_out_to_the_letter() {
-    run(1, |field| {
+    run(|lab| {
+        let field = &Field::build(lab, 1)?;
         // Nothing is installed: the operator brings the definitions.
         let mut operator = field.operator(0, &[])?;
         operator.until_leading()?;
@@ -53,7 +54,10 @@ fn a_pool_and_a_service_come_out_to_the_letter() {
         let ips = "172.18.255.200,2001:db8:dead:beef::";
         field.until_external_ip("batuu", "deathstar", ips)?;
         let satisfied = field.condition("service deathstar -n batuu", SATISFIED)?;
-        ensure!(satisfied.as_deref() == Some("True satisfied: "), "{satisfied:?}");
+        ensure!(
+            satisfied.as_deref() == Some("True satisfied: "),
+            "{satisfied:?}"
+        );
         until("the pool counts", PATIENCE, || {
             let pools = field.plane.kubectl("get ciliumloadbalancerippools")?;
             let rows: Vec<Vec<&str>> = pools.lines().map(cells).collect();
@@ -87,7 +91,8 @@ fn a_pool_and_a_service_come_out_to_the_letter() {
 
 #[test]
 fn addresses_stay_through_a_pool_that_is_deleted_and_restored() {
-    run(1, |field| {
+    run(|lab| {
+        let field = &Field::build(lab, 1)?;
         let mut operator = field.operator(0, &SHORT)?;
         operator.until_leading()?;
         field.plane.apply(&pool("all", "10.9.0.0/22"))?;
@@ -117,14 +122,17 @@ fn addresses_stay_through_a_pool_that_is_deleted_and_restored() {
 
 #[test]
 fn a_service_that_is_none_of_ours_any_more_gives_its_address_back() {
-    run(1, |field| {
+    run(|lab| {
+        let field = &Field::build(lab, 1)?;
         let mut operator = field.operator(0, &SHORT)?;
         operator.until_leading()?;
         field.plane.apply(&pool("one", "10.9.0.1/32"))?;
         field.plane.apply(&service("first", "type: LoadBalancer"))?;
         field.until_external_ip("default", "first", "10.9.0.1")?;
 
-        field.plane.apply(&service("second", "type: LoadBalancer"))?;
+        field
+            .plane
+            .apply(&service("second", "type: LoadBalancer"))?;
         let out = "False out_of_ips: All enabled CiliumLoadBalancerIPPools that match this service \
                    ran out of allocatable IPs";
         field.until_condition("service second", SATISFIED, out)?;
@@ -148,7 +156,8 @@ fn a_service_that_is_none_of_ours_any_more_gives_its_address_back() {
 
 #[test]
 fn of_two_services_that_fight_for_an_address_one_has_it() {
-    run(1, |field| {
+    run(|lab| {
+        let field = &Field::build(lab, 1)?;
         let mut operator = field.operator(0, &SHORT)?;
         operator.until_leading()?;
         let wants = "type: LoadBalancer\n  loadBalancerIP: 10.9.0.7";

@@ -9,7 +9,8 @@ use crate::watchman::Watchman;
 
 #[test]
 fn a_leader_that_is_asked_to_end_hands_over_at_once() {
-    run(2, |field| {
+    run(|lab| {
+        let field = &Field::build(lab, 2)?;
         // The usual terms: fifteen seconds if it did not give the lease back.
         let mut first = field.operator(0, &[])?;
         first.until_leading()?;
@@ -30,7 +31,10 @@ fn a_leader_that_is_asked_to_end_hands_over_at_once() {
 
         ensure!(took.as_secs() < 10, "it took {took:?}");
         let after = field.lease()?;
-        ensure!(before["holderIdentity"] != after["holderIdentity"], "{after}");
+        ensure!(
+            before["holderIdentity"] != after["holderIdentity"],
+            "{after}"
+        );
         let transitions = |lease: &serde_json::Value| lease["leaseTransitions"].as_u64();
         ensure!(transitions(&after) > transitions(&before), "{after}");
         Ok(())
@@ -39,7 +43,8 @@ fn a_leader_that_is_asked_to_end_hands_over_at_once() {
 
 #[test]
 fn no_operator_is_needed_for_what_is_there_and_what_is_new_waits() {
-    run(1, |field| {
+    run(|lab| {
+        let field = &Field::build(lab, 1)?;
         let mut operator = field.operator(0, &SHORT)?;
         operator.until_leading()?;
         field.plane.apply(&pool("all", "10.9.0.0/24"))?;
@@ -60,9 +65,12 @@ fn no_operator_is_needed_for_what_is_there_and_what_is_new_waits() {
 
 #[test]
 fn addresses_are_neither_given_twice_nor_lost_while_leaders_are_killed_frozen_and_cut_off() {
-    run(2, |field| {
+    run(|lab| {
+        let field = &Field::build(lab, 2)?;
         let mut operators = [field.operator(0, &SHORT)?, field.operator(1, &SHORT)?];
-        until("one of them leads", PATIENCE, || leader(&operators).map(drop))?;
+        until("one of them leads", PATIENCE, || {
+            leader(&operators).map(drop)
+        })?;
         // Not enough for all that ever were, so that addresses are given again.
         field.plane.apply(&pool("all", "10.9.0.0/24"))?;
         let mut watchman = Watchman::default();
@@ -141,8 +149,10 @@ fn watch_until(
 ) -> Result<()> {
     // What the watchman finds wrong does not become right by waiting.
     let mut wrong = None;
-    let waited = until(&format!("{services} services have addresses"), PATIENCE, || {
-        match watchman.look(&field.plane) {
+    let waited = until(
+        &format!("{services} services have addresses"),
+        PATIENCE,
+        || match watchman.look(&field.plane) {
             Ok(found) => {
                 let who = leader(operators);
                 ensure!(found == services, "{found}; the leader is {who:?}");
@@ -152,8 +162,8 @@ fn watch_until(
                 wrong = Some(error);
                 Ok(())
             }
-        }
-    });
+        },
+    );
     match wrong {
         Some(error) => Err(error),
         None => waited,

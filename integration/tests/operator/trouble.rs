@@ -1,14 +1,15 @@
 //! What an operator does and says when the API server is away, or does not let it.
 
-use anyhow::{Result, ensure};
+use anyhow::ensure;
 use integration::until;
 
-use crate::field::{ACCOUNT, PATIENCE, SHORT, run};
+use crate::field::{ACCOUNT, Field, PATIENCE, SHORT, run};
 use crate::ipam::{pool, quiet, service};
 
 #[test]
 fn an_operator_outlives_its_api_server_and_writes_only_what_differs() {
-    run(1, |field| {
+    run(|lab| {
+        let field = &Field::build(lab, 1)?;
         let mut operator = field.operator(0, &SHORT)?;
         operator.until_leading()?;
         field.plane.apply(&pool("all", "10.9.0.0/24"))?;
@@ -20,7 +21,10 @@ fn an_operator_outlives_its_api_server_and_writes_only_what_differs() {
         field.plane.stop_api()?;
         until("it says that it cannot reach the lease", PATIENCE, || {
             let (code, said) = operator.get("/readyz")?;
-            ensure!(code == 503 && said.contains("the lease cannot be reached"), "{said}");
+            ensure!(
+                code == 503 && said.contains("the lease cannot be reached"),
+                "{said}"
+            );
             Ok(())
         })?;
         operator.check_running()?;
@@ -40,7 +44,8 @@ fn an_operator_outlives_its_api_server_and_writes_only_what_differs() {
 
 #[test]
 fn a_status_that_the_role_does_not_allow_is_said_by_name() {
-    run(1, |field| {
+    run(|lab| {
+        let field = &Field::build(lab, 1)?;
         let mut operator = field.operator(0, &SHORT)?;
         operator.until_leading()?;
         field.plane.apply(&pool("all", "10.9.0.0/24"))?;
@@ -52,17 +57,22 @@ fn a_status_that_the_role_does_not_allow_is_said_by_name() {
         });
         let index = position.ok_or_else(|| anyhow::anyhow!("{rules}"))?;
         let patch = format!("[{{\"op\":\"remove\",\"path\":\"/rules/{index}\"}}]");
-        field
-            .plane
-            .kubectl_with(&["patch", "clusterrole", ACCOUNT, "--type=json", "-p", &patch], "")?;
+        field.plane.kubectl_with(
+            &["patch", "clusterrole", ACCOUNT, "--type=json", "-p", &patch],
+            "",
+        )?;
 
         field.plane.apply(&service("a", "type: LoadBalancer"))?;
 
-        let rule = "the service account kube-system/sluicegate-operator may not patch services/status";
+        let rule =
+            "the service account kube-system/sluicegate-operator may not patch services/status";
         until("it says which rule is missing", PATIENCE, || {
             let (code, said) = operator.get("/readyz")?;
             ensure!(code == 503, "{said}");
-            ensure!(said.contains("Service/default/a cannot be written: "), "{said}");
+            ensure!(
+                said.contains("Service/default/a cannot be written: "),
+                "{said}"
+            );
             ensure!(said.contains(rule), "{said}");
             Ok(())
         })?;
@@ -72,9 +82,17 @@ fn a_status_that_the_role_does_not_allow_is_said_by_name() {
 
         // Once it may, it does.
         let rules = serde_json::json!({"rules": rules["rules"]}).to_string();
-        field
-            .plane
-            .kubectl_with(&["patch", "clusterrole", ACCOUNT, "--type=merge", "-p", &rules], "")?;
+        field.plane.kubectl_with(
+            &[
+                "patch",
+                "clusterrole",
+                ACCOUNT,
+                "--type=merge",
+                "-p",
+                &rules,
+            ],
+            "",
+        )?;
         field.until_external_ip("default", "a", "10.9.0.0")?;
         operator.until_leading()
     });
@@ -82,7 +100,8 @@ fn a_status_that_the_role_does_not_allow_is_said_by_name() {
 
 #[test]
 fn a_lease_that_may_not_be_read_is_said_by_name() {
-    run(1, |field| {
+    run(|lab| {
+        let field = &Field::build(lab, 1)?;
         field
             .plane
             .kubectl(&format!("delete rolebinding {ACCOUNT} -n kube-system"))?;

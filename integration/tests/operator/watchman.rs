@@ -39,7 +39,8 @@ impl Watchman {
             if !addresses.is_empty() {
                 addressed += 1;
                 let addresses = addresses.iter().map(|addr| (*addr).to_owned()).collect();
-                self.held.insert(uid.to_owned(), (name.to_owned(), addresses));
+                self.held
+                    .insert(uid.to_owned(), (name.to_owned(), addresses));
             }
         }
         Ok(addressed)

@@ -175,6 +175,7 @@ async fn pump(mut watcher: Watcher, inputs: mpsc::Sender<Input>) {
         let ipam = ipam(&delta, all.iter().all(|kind| synced.contains(kind)));
         let input = Input {
             objects: delta.objects,
+            shown: delta.shown,
             ipam,
             statements: BTreeMap::new(),
         };

@@ -295,7 +295,8 @@ impl Ledger {
         }
         let refused = self.refused.iter();
         let refused = refused.filter(|(key, faults)| were_refused.get(key) != Some(faults));
-        let refused = refused.map(|(key, faults)| Change::Refused(key.clone(), faults.clone()));
+        let refused =
+            refused.map(|(key, faults)| Change::Refused(key.clone(), faults.clone(), None));
         let puts = puts.iter().filter_map(|key| self.put(key));
         let gone = gone.into_iter().map(Change::Gone);
         gone.chain(puts).chain(refused).collect()
@@ -308,7 +309,8 @@ impl Ledger {
         let restarts = Kind::ALL.into_iter().map(Change::Restart);
         let puts = self.objects.keys().filter_map(|key| self.put(key));
         let refused = self.refused.iter();
-        let refused = refused.map(|(key, faults)| Change::Refused(key.clone(), faults.clone()));
+        let refused =
+            refused.map(|(key, faults)| Change::Refused(key.clone(), faults.clone(), None));
         let synced = Kind::ALL.into_iter().map(Change::Synced);
         restarts.chain(puts).chain(refused).chain(synced).collect()
     }

@@ -1,7 +1,7 @@
 //! Reads and changes the value of one key: no etcd, no clock.
 
 use api::{
-    Change, Fault, FieldPath, Key, Object, StatusPatch, Step, Strictness, Timestamp, Version,
+    Change, Fault, FieldPath, Key, Object, Shown, StatusPatch, Step, Strictness, Timestamp, Version,
 };
 use serde_json::{Map, Value, json};
 
@@ -57,9 +57,10 @@ pub(super) fn change(key: Key, document: Value) -> Change {
     let version = document.pointer("/metadata/resourceVersion");
     let version = version.and_then(Value::as_str).unwrap_or_default();
     let version = Version::new(version);
+    let shown = Shown::of(key.kind, &document);
     match object(&key, document) {
         Ok(object) => Change::Put(key, object, version),
-        Err(faults) => Change::Refused(key, faults),
+        Err(faults) => Change::Refused(key, faults, shown),
     }
 }
 
@@ -122,7 +123,7 @@ mod tests {
         let service = Key::new(Kind::Service, ObjectName::new("shop", "blue"));
 
         let document = read(&green, POOL.as_bytes(), 7).unwrap();
-        let Change::Refused(key, faults) = change(green.clone(), document) else {
+        let Change::Refused(key, faults, _) = change(green.clone(), document) else {
             panic!("it says blue");
         };
         let kind = read(&service, POOL.as_bytes(), 7).unwrap_err();

@@ -1,6 +1,5 @@
 //! What etcd's refusals mean.
 
-use crate::directory::chain;
 use crate::source::WriteError;
 
 /// Why etcd did not do what it was asked.
@@ -43,14 +42,11 @@ impl Failure {
         match error {
             etcd_client::Error::GRpcStatus(status) => {
                 let message = status.message().trim_start_matches("etcdserver: ");
-                let cause = std::error::Error::source(status).map(chain);
-                let message = match cause {
-                    Some(cause) if message != cause => format!("{message}: {cause}"),
-                    Some(_) | None => message.to_owned(),
-                };
-                Self::of_status(status.code().into(), message)
+                Self::of_status(status.code().into(), with_causes(message, status))
             }
-            etcd_client::Error::TransportError(error) => Self::Unavailable(chain(error)),
+            etcd_client::Error::TransportError(error) => {
+                Self::Unavailable(with_causes(&error.to_string(), error))
+            }
             error => Self::Unavailable(error.to_string()),
         }
     }
@@ -81,6 +77,20 @@ impl Failure {
             (other, _) => other,
         }
     }
+}
+
+/// A message and its causes. Each layer of the client repeats the one below; that is said once.
+fn with_causes(message: &str, error: &dyn std::error::Error) -> String {
+    let mut parts = vec![message.to_owned()];
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let part = error.to_string();
+        if !parts.contains(&part) {
+            parts.push(part);
+        }
+        cause = error.source();
+    }
+    parts.join(": ")
 }
 
 impl From<Failure> for WriteError {

@@ -150,7 +150,7 @@ impl Source for FleetSource {
         let sights = self.sights.next().await;
         let changes = sights.into_iter().map(|sight| match sight {
             Sight::Put(key, document) => change(key, document),
-            Sight::Broken(key, faults) => Change::Refused(key, faults),
+            Sight::Broken(key, faults) => Change::Refused(key, faults, None),
             Sight::Gone(key) => Change::Gone(key),
             Sight::Restart(kind) => Change::Restart(kind),
             Sight::Synced(kind) => Change::Synced(kind),

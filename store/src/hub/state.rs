@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use api::{Change, Delta, Fault, Key, Kind, Object};
+use api::{Change, Delta, Fault, Key, Kind, Object, Shown};
 
 /// Which watcher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,7 +12,7 @@ pub(super) struct WatcherId(u64);
 #[derive(Debug, Default)]
 pub(super) struct State {
     objects: BTreeMap<Key, Object>,
-    refused: BTreeMap<Key, Vec<Fault>>,
+    refused: BTreeMap<Key, (Vec<Fault>, Option<Shown>)>,
     synced: BTreeSet<Kind>,
     /// Kinds being reported anew, with what was known of them and has not been seen since.
     restarting: BTreeMap<Kind, BTreeSet<Key>>,
@@ -69,11 +69,12 @@ impl State {
                     self.objects.insert(key, object);
                 }
             }
-            Change::Refused(key, faults) => {
+            Change::Refused(key, faults, shown) => {
                 self.see(&key);
-                if self.refused.get(&key) != Some(&faults) {
+                let refused = (faults, shown);
+                if self.refused.get(&key) != Some(&refused) {
                     self.tell(|dirty| dirty.refused.insert(key.clone()));
-                    self.refused.insert(key, faults);
+                    self.refused.insert(key, refused);
                 }
             }
             Change::Gone(key) => {
@@ -121,21 +122,29 @@ impl State {
             let object = self.objects.get(&key).cloned();
             (key, object)
         });
-        let refused = dirty.refused.into_iter().map(|key| {
-            let faults = self.refused.get(&key).cloned().unwrap_or_default();
-            (key, faults)
-        });
-        Delta {
+        let mut delta = Delta {
             objects: objects.collect(),
-            refused: refused.collect(),
             synced: dirty.synced,
+            ..Delta::default()
+        };
+        for key in dirty.refused {
+            let (faults, shown) = self.refused.get(&key).cloned().unwrap_or_default();
+            if let Some(shown) = shown {
+                delta.shown.insert(key.clone(), shown);
+            }
+            delta.refused.insert(key, faults);
         }
+        delta
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
         Snapshot {
             objects: self.objects.clone(),
-            refused: self.refused.clone(),
+            refused: self
+                .refused
+                .iter()
+                .map(|(key, (faults, _))| (key.clone(), faults.clone()))
+                .collect(),
             synced: self.synced.clone(),
         }
     }
@@ -148,17 +157,20 @@ impl State {
     }
 
     fn remove(&mut self, key: &Key) {
-        self.accept(key);
-        if self.objects.remove(key).is_some() {
+        let was_refused = self.accept(key);
+        // Who has written to a refused object is to know that it is gone.
+        if self.objects.remove(key).is_some() || was_refused {
             self.tell(|dirty| dirty.objects.insert(key.clone()));
         }
     }
 
-    /// The object is not refused any more.
-    fn accept(&mut self, key: &Key) {
-        if self.refused.remove(key).is_some() {
+    /// The object is not refused any more. Whether it was.
+    fn accept(&mut self, key: &Key) -> bool {
+        let was_refused = self.refused.remove(key).is_some();
+        if was_refused {
             self.tell(|dirty| dirty.refused.insert(key.clone()));
         }
+        was_refused
     }
 
     fn tell(&mut self, note: impl Fn(&mut Dirty) -> bool) {

@@ -128,7 +128,7 @@ async fn a_refused_object_keeps_its_last_good_value() {
     send.send(vec![put(&web, 1)]).unwrap();
     next(&mut watcher).await;
 
-    send.send(vec![Change::Refused(web.clone(), faults("no port"))])
+    send.send(vec![Change::Refused(web.clone(), faults("no port"), None)])
         .unwrap();
     let refused = next(&mut watcher).await;
     let snapshot = hub.snapshot();
@@ -157,7 +157,7 @@ async fn after_a_restart_what_was_not_seen_again_is_gone_and_the_rest_is_no_news
     send.send(vec![
         put(&web, 1),
         put(&api, 1),
-        Change::Refused(pool.clone(), faults("x")),
+        Change::Refused(pool.clone(), faults("x"), None),
     ])
     .unwrap();
     next(&mut watcher).await;
@@ -170,6 +170,30 @@ async fn after_a_restart_what_was_not_seen_again_is_gone_and_the_rest_is_no_news
     assert_eq!(delta.objects, BTreeMap::from([(api, None)]));
     assert_eq!(delta.synced, BTreeSet::from([Kind::Service]));
     assert!(hub.snapshot().refused.contains_key(&pool));
+}
+
+#[tokio::test]
+async fn a_watcher_is_told_what_a_refused_object_shows_and_when_it_is_gone() {
+    let (send, hub) = hub();
+    let pool = key(Kind::CiliumLoadBalancerIPPool, "pool");
+    let shown = |version: &str| {
+        let document = serde_json::json!({"metadata": {"resourceVersion": version}});
+        api::Shown::of(pool.kind, &document)
+    };
+    let refused = |version| Change::Refused(pool.clone(), faults("x"), shown(version));
+    let mut watcher = hub.watch();
+
+    send.send(vec![refused("1")]).unwrap();
+    let first = next(&mut watcher).await;
+    send.send(vec![refused("1"), refused("2")]).unwrap();
+    let second = next(&mut watcher).await;
+    send.send(vec![Change::Gone(pool.clone())]).unwrap();
+    let gone = next(&mut watcher).await;
+
+    assert_eq!(first.shown.get(&pool), shown("1").as_ref());
+    assert_eq!(second.shown.get(&pool), shown("2").as_ref());
+    assert_eq!(gone.refused, BTreeMap::from([(pool.clone(), Vec::new())]));
+    assert_eq!(gone.objects, BTreeMap::from([(pool, None)]));
 }
 
 #[tokio::test]
@@ -224,7 +248,7 @@ fn step() -> impl Strategy<Value = Step> {
     let kind = prop_oneof![Just(Kind::Service), Just(Kind::CiliumLoadBalancerIPPool)];
     prop_oneof![
         4 => (key.clone(), 0..4u32).prop_map(|(key, version)| Step::Change(put(&key, version))),
-        2 => (key.clone(), "[ab]").prop_map(|(key, why)| Step::Change(Change::Refused(key, faults(&why)))),
+        2 => (key.clone(), "[ab]").prop_map(|(key, why)| Step::Change(Change::Refused(key, faults(&why), None))),
         2 => key.prop_map(|key| Step::Change(Change::Gone(key))),
         1 => kind.clone().prop_map(|kind| Step::Change(Change::Restart(kind))),
         1 => kind.prop_map(|kind| Step::Change(Change::Synced(kind))),

@@ -29,9 +29,6 @@ const LARGEST_ANSWER: usize = 256 * 1024 * 1024;
 /// Writes that may be under way at a time, each with a connection of its own.
 const WRITES: usize = 32;
 
-/// How often a write is tried again that the API server had no time for.
-const THROTTLED_TRIES: u32 = 4;
-
 /// Which cluster, and how it is spoken to.
 #[derive(Clone, Debug)]
 pub struct ConnectOptions {
@@ -39,7 +36,8 @@ pub struct ConnectOptions {
     pub kubeconfig: Option<PathBuf>,
     /// The context in the kubeconfig; none means its current one.
     pub context: Option<String>,
-    /// How long one request may take.
+    /// How long one request may take, and for how long a write is tried again that the API server had
+    /// no time for.
     pub timeout: Duration,
     /// How many writes a second.
     pub writes_per_second: u32,
@@ -168,25 +166,22 @@ impl Cluster {
 
     /// As [`Self::ask`], when it is this one's turn; again if the API server had no time for it.
     pub(super) async fn write(&self, ask: impl Fn() -> Ask) -> Result<Answer, Failure> {
-        let mut tries = 0;
+        let last = Instant::now() + self.timeout();
         loop {
             let turn = lock(&self.inner.rate).take(self.inner.start.elapsed());
             sleep_until(self.inner.start + turn).await;
             let Ok(_permit) = self.inner.writes.acquire().await else {
                 return Err(Failure::Unreachable("this program is ending".to_owned()));
             };
-            let failure = match self.ask(ask()).await {
-                Err(failure @ Failure::Throttled { .. }) => failure,
-                ended => return ended,
+            let ended = self.ask(ask()).await;
+            let Err(Failure::Throttled { after, .. }) = &ended else {
+                return ended;
             };
-            tries += 1;
-            if tries == THROTTLED_TRIES {
-                return Err(failure);
-            }
-            if let Failure::Throttled { after, .. } = &failure {
-                let after = after.unwrap_or(Duration::from_secs(1));
-                let until = self.inner.start.elapsed() + after;
-                lock(&self.inner.rate).hold_until(until);
+            let after = after.unwrap_or(Duration::from_secs(1));
+            let until = self.inner.start.elapsed() + after;
+            lock(&self.inner.rate).hold_until(until);
+            if Instant::now() + after > last {
+                return ended;
             }
         }
     }

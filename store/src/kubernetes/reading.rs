@@ -4,7 +4,7 @@
 //! last and other programs' annotations are most of what an API server sends.
 
 use api::{
-    Change, Fault, FieldPath, Key, Kind, Object, Strictness, Version, annotations, condition,
+    Change, Fault, FieldPath, Key, Kind, Object, Shown, Strictness, Version, annotations, condition,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -45,7 +45,7 @@ pub(super) struct Read {
     pub(super) key: Key,
     pub(super) version: String,
     /// What it is, or why it is refused.
-    pub(super) object: Result<Object, Vec<Fault>>,
+    pub(super) object: Result<Object, (Vec<Fault>, Option<Shown>)>,
 }
 
 /// A page of a list.
@@ -138,7 +138,9 @@ impl Read {
         let object = read(value, kind).and_then(|object| {
             let is_it = object.key() == key;
             // The server is asked for one kind, and names objects as they are named.
-            is_it.then_some(object).ok_or_else(|| misnamed(&key))
+            is_it
+                .then_some(object)
+                .ok_or_else(|| (misnamed(&key), None))
         });
         Ok(Self {
             key,
@@ -151,15 +153,16 @@ impl Read {
     pub(super) fn into_change(self) -> Change {
         match self.object {
             Ok(object) => Change::Put(self.key, object, Version::new(self.version)),
-            Err(faults) => Change::Refused(self.key, faults),
+            Err((faults, shown)) => Change::Refused(self.key, faults, shown),
         }
     }
 }
 
 /// Reads an object of a kind, cut down to what is used.
-fn read(mut value: Value, kind: Kind) -> Result<Object, Vec<Fault>> {
+fn read(mut value: Value, kind: Kind) -> Result<Object, (Vec<Fault>, Option<Shown>)> {
     prune(&mut value, kind);
-    Object::from_value(value, Strictness::Lenient).map_err(|refusal| refusal.faults)
+    let shown = Shown::of(kind, &value);
+    Object::from_value(value, Strictness::Lenient).map_err(|refusal| (refusal.faults, shown))
 }
 
 /// Leaves what is used.

@@ -3,14 +3,14 @@
 use anyhow::Result;
 use serde::Serialize;
 use store::manifest::Manifest;
-use store::{Applied, WriteError};
+use store::Applied;
 
 use super::args::ApplyArgs;
 use super::document::named;
 use super::input::manifests;
 use super::kinds::resource;
 use super::place::Place;
-use super::run;
+use super::{in_words, is_away, run};
 use crate::args::{Args, Output};
 use crate::output::print;
 
@@ -33,7 +33,7 @@ pub(crate) fn apply(args: &Args, wanted: &ApplyArgs) -> Result<bool> {
         let place = Place::of(args, &wanted.place).await?;
         let namespace = place.namespace(args);
         let mut outcomes = Vec::new();
-        let mut first_fault: Option<WriteError> = None;
+        let mut is_done = true;
         for manifest in &manifests {
             let value = with_namespace(manifest, &namespace);
             let applied = if wanted.dry_run {
@@ -51,12 +51,12 @@ pub(crate) fn apply(args: &Args, wanted: &ApplyArgs) -> Result<bool> {
                 }
                 Err(error) => {
                     let (file, line) = (&manifest.file, manifest.line);
+                    let error = in_words(error);
                     eprintln!("sluice: {file}:{line}: {}: {error}", manifest.key);
-                    let is_away = matches!(error, WriteError::Unavailable(_));
-                    first_fault.get_or_insert(error);
+                    is_done = false;
                     // It will not be there for the next one.
-                    if is_away {
-                        break;
+                    if is_away(&error) {
+                        return Err(error);
                     }
                 }
             }
@@ -64,11 +64,7 @@ pub(crate) fn apply(args: &Args, wanted: &ApplyArgs) -> Result<bool> {
         if args.output != Output::Table {
             print(args.output, &outcomes, |_, _| String::new())?;
         }
-        match first_fault {
-            Some(away @ WriteError::Unavailable(_)) => Err(away.into()),
-            Some(_) => Ok(false),
-            None => Ok(true),
-        }
+        Ok(is_done)
     })
 }
 

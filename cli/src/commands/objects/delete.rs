@@ -2,7 +2,6 @@
 
 use anyhow::{Result, ensure};
 use api::Key;
-use store::WriteError;
 
 use super::args::DeleteArgs;
 use super::document::named;
@@ -10,7 +9,7 @@ use super::get::names;
 use super::input::manifests;
 use super::kinds::resource;
 use super::place::Place;
-use super::run;
+use super::{in_words, is_away, run};
 use crate::args::Args;
 
 pub(crate) fn delete(args: &Args, wanted: &DeleteArgs) -> Result<bool> {
@@ -66,10 +65,12 @@ async fn delete_one(place: &Place, key: &Key, ignore_not_found: bool) -> Result<
             );
             Ok(false)
         }
-        Err(away @ WriteError::Unavailable(_)) => Err(away.into()),
-        Err(error) => {
-            eprintln!("sluice: {key}: {error}");
-            Ok(false)
-        }
+        Err(error) => match in_words(error) {
+            away if is_away(&away) => Err(away),
+            error => {
+                eprintln!("sluice: {key}: {error}");
+                Ok(false)
+            }
+        },
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::args::ExportArgs;
 use super::document::{list, manifest};
 use super::place::Place;
-use super::run;
+use super::{in_words, run};
 use crate::args::{Args, Output};
 use crate::output::print;
 
@@ -24,7 +24,7 @@ pub(crate) fn export(args: &Args, wanted: &ExportArgs) -> Result<bool> {
         let namespace = args.cluster.namespace.as_deref();
         let mut manifests = Vec::new();
         for kind in kinds {
-            let documents = place.list(kind, namespace).await?;
+            let documents = place.list(kind, namespace).await.map_err(in_words)?;
             manifests.extend(documents.iter().map(|document| manifest(kind, document)));
         }
         anyhow::Ok(manifests)

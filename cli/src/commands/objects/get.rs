@@ -8,7 +8,7 @@ use super::args::GetArgs;
 use super::columns::Columns;
 use super::document::{list, named, shown};
 use super::place::Place;
-use super::run;
+use super::{in_words, run};
 use crate::args::{Args, Output};
 use crate::output::print;
 use crate::table::Table;
@@ -24,11 +24,11 @@ pub(crate) fn get(args: &Args, wanted: &GetArgs) -> Result<bool> {
             let mut documents = Vec::new();
             if names.is_empty() {
                 let namespace = Some(namespace.as_str()).filter(|_| !wanted.all_namespaces);
-                documents = place.list(*kind, namespace).await?;
+                documents = place.list(*kind, namespace).await.map_err(in_words)?;
             }
             for name in &names {
                 let key = named(*kind, &namespace, name);
-                match place.get(&key).await? {
+                match place.get(&key).await.map_err(in_words)? {
                     Some(document) => documents.push(document),
                     None => {
                         missing += 1;

@@ -15,6 +15,7 @@ mod place;
 mod situation;
 mod watch;
 
+use std::fmt;
 use std::future::Future;
 
 use anyhow::{Context as _, Result};
@@ -28,10 +29,30 @@ pub(crate) use get::get;
 pub(crate) use situation::{Given, Known, given, of_agent, of_place};
 pub(crate) use watch::watch;
 
+/// Nobody is there to ask.
+#[derive(Debug)]
+struct Away(String);
+
+impl fmt::Display for Away {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Away {}
+
 /// Whether nobody was there to ask.
 pub(crate) fn is_away(error: &anyhow::Error) -> bool {
-    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref());
-    causes.any(|cause: &WriteError| matches!(cause, WriteError::Unavailable(_)))
+    error.chain().any(|cause| cause.is::<Away>())
+}
+
+/// Why something was not read or written, in words that fit both.
+fn in_words(error: WriteError) -> anyhow::Error {
+    match error {
+        WriteError::Unavailable(reason) => Away(reason).into(),
+        WriteError::Forbidden(reason) => anyhow::Error::msg(reason),
+        WriteError::Conflict | WriteError::Gone => error.into(),
+    }
 }
 
 fn run<T>(work: impl Future<Output = Result<T>>) -> Result<T> {

@@ -10,6 +10,7 @@ use serde_json::Value;
 use store::Source as _;
 use store::kubernetes::{Cluster, KubernetesSource, Watch};
 
+use super::in_words;
 use super::place::{Place, documents};
 
 /// How often a directory is looked at.
@@ -61,14 +62,14 @@ impl Watching {
             Place::Fleet(fleet) => {
                 // What cannot be asked at all is said now; later outages are waited out.
                 for kind in kinds.iter().take(1) {
-                    fleet.list(*kind).await?;
+                    fleet.list(*kind).await.map_err(in_words)?;
                 }
                 Self::Fleet(fleet.sights(kinds.iter().copied()))
             }
             Place::Cluster(cluster) => {
                 let mut listed = BTreeMap::new();
                 for kind in kinds {
-                    for document in cluster.list(*kind, None).await? {
+                    for document in cluster.list(*kind, None).await.map_err(in_words)? {
                         listed.insert(super::document::key_of(*kind, &document), document);
                     }
                 }
@@ -125,13 +126,13 @@ impl Followed {
                     });
                     let document = match self.listed.remove(&key).filter(|_| is_listed) {
                         Some(document) => Some(document),
-                        None => self.cluster.get(&key).await?,
+                        None => self.cluster.get(&key).await.map_err(in_words)?,
                     };
                     // Gone already: the watch will say so.
                     news.extend(document.map(|document| News::Put(key, document)));
                 }
                 Change::Gone(key) => news.push(News::Gone(key)),
-                Change::Refused(key, faults) => {
+                Change::Refused(key, faults, _) => {
                     for fault in faults {
                         eprintln!("sluice: {key}: {fault}");
                     }

@@ -151,18 +151,28 @@ impl KubernetesDemo {
 
     /// Waits until the router forwards to both addresses by way of exactly these nodes.
     pub(super) fn announced_by(&mut self, vips: [IpAddr; 2], nodes: &[&str]) -> Result<()> {
-        until(
-            &format!("the router has the next hops {nodes:?}"),
-            PATIENCE,
-            || {
-                self.check_running()?;
-                for vip in vips {
-                    let hops = self.hops(vip)?;
-                    ensure!(hops.iter().eq(nodes), "{vip} is behind {hops:?}");
-                }
-                Ok(())
-            },
-        )
+        let what = format!("the router has the next hops {nodes:?}");
+        let outcome = until(&what, PATIENCE, || {
+            self.check_running()?;
+            for vip in vips {
+                let hops = self.hops(vip)?;
+                ensure!(hops.iter().eq(nodes), "{vip} is behind {hops:?}");
+            }
+            Ok(())
+        });
+        outcome.with_context(|| self.agents_words())
+    }
+
+    /// What the agents say about themselves, for whoever reads a failure.
+    fn agents_words(&self) -> String {
+        let words = self.agents.iter().map(|agent| {
+            let asked = ["status", "bgp peers"].map(|command| agent.ask(command));
+            let answers = asked.into_iter().flatten();
+            let answers =
+                answers.map(|answer| String::from_utf8_lossy(&answer.stdout).into_owned());
+            format!("{}:\n{}", agent.host().name(), answers.collect::<String>())
+        });
+        words.collect()
     }
 
     /// The nodes that the router's kernel forwards an address to.

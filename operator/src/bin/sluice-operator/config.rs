@@ -6,9 +6,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use desired::{Facts, Forwarding, Role, RouterIdPool};
+use desired::{DefaultIpam, Facts, Forwarding, IpamOptions, Role, RouterIdPool};
 use operator::{Duties, Options, Terms};
-use settings::{Remark, RouterIds, Serve, Settings};
+use settings::{Classless, Remark, RouterIds, Serve, Settings};
 use store::LeaseName;
 use types::{Family, NodeName, Prefix};
 
@@ -173,6 +173,16 @@ fn duties(settings: &Settings) -> Result<Duties> {
         router_id_pool,
         status_reports: settings.bgp.status_report,
         announce_empty: settings.bgp.announce_without_endpoints,
+        ipam: IpamOptions {
+            enabled: settings.ipam.enabled,
+            default: match settings.ipam.classless {
+                Classless::Pools => DefaultIpam::LbIpam,
+                Classless::Nodes => DefaultIpam::NodeIpam,
+                Classless::Nobody => DefaultIpam::Nobody,
+            },
+            bgp: settings.bgp.enabled,
+            ..IpamOptions::default()
+        },
         secrets_namespace: settings.bgp.secrets_namespace.as_str().into(),
         ..Facts::new(own)
     };
@@ -184,7 +194,6 @@ fn duties(settings: &Settings) -> Result<Duties> {
     Ok(Duties {
         facts,
         families: families.map(|(_, family)| family).collect(),
-        ipam: settings.ipam.enabled,
         bgp: settings.bgp.enabled,
         writes: WRITES,
     })
@@ -214,7 +223,8 @@ mod tests {
         assert!(format!("{:?}", config.store).contains("definitions: true"));
         let duties = config.options.duties;
         assert_eq!(duties.families, Family::BOTH);
-        assert_eq!((duties.ipam, duties.bgp), (true, true));
+        assert!(duties.bgp);
+        assert!(duties.facts.ipam.enabled);
         assert_eq!(duties.facts.role, Role::Operator);
     }
 

@@ -60,23 +60,32 @@ fn work(registry: &mut Registry, summary: &Summary) {
 }
 
 fn ipam(registry: &mut Registry, summary: &Summary) {
-    let pools = summary.pools.values();
-    let conflicting = pools.filter(|pool| pool.conflict.is_some()).count();
+    let figures = &summary.figures;
     for (name, help, value) in [
         (
             "cilium_operator_lbipam_conflicting_pools",
             "Pools that conflict",
-            conflicting,
+            figures.conflicting,
         ),
         (
             "cilium_operator_lbipam_services_matching",
             "Services that addresses are given to",
-            summary.services,
+            figures.matching,
         ),
         (
             "cilium_operator_lbipam_services_unsatisfied",
             "Services without all the addresses they ask for",
-            summary.unsatisfied,
+            figures.unsatisfied,
+        ),
+        (
+            "sluice_operator_services_leaving",
+            "Services that keep an address for a while that no pool has for them any more",
+            figures.leaving,
+        ),
+        (
+            "sluice_operator_addresses_reserved",
+            "Addresses that wait for a service to return",
+            figures.reserved,
         ),
     ] {
         gauge(registry, name, help, count(value));
@@ -131,7 +140,7 @@ fn count(number: usize) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use lb_ipam::{Count, PoolConditions};
+    use lb_ipam::{Count, Figures, PoolConditions};
     use types::ObjectName;
 
     use super::*;
@@ -158,8 +167,11 @@ mod tests {
             conflict: None,
         };
         let summary = Summary {
-            services: 5,
-            unsatisfied: 1,
+            figures: Figures {
+                matching: 5,
+                unsatisfied: 1,
+                ..Figures::default()
+            },
             waiting: 2,
             pools: [(ObjectName::of_cluster("blue"), conditions)].into(),
             ..Summary::default()
