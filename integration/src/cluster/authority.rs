@@ -71,7 +71,7 @@ impl Authority {
         let now = SystemTime::now();
         params.not_before = (now - HEAD_START).into();
         params.not_after = (now + lifetime).into();
-        self.sign(name, params)
+        self.sign(name, &params)
     }
 
     /// A certificate for a user of the API server or of etcd, in this group.
@@ -79,7 +79,7 @@ impl Authority {
     /// # Errors
     /// If a file cannot be written.
     pub fn client(&self, user: &str, group: Option<&str>) -> Result<KeyPair> {
-        self.sign(&user.replace([':', '/'], "-"), named(user, group))
+        self.sign(&user.replace([':', '/'], "-"), &named(user, group))
     }
 
     /// A key pair without a certificate, for signing tokens.
@@ -94,7 +94,7 @@ impl Authority {
         Ok(files)
     }
 
-    fn sign(&self, name: &str, params: CertificateParams) -> Result<KeyPair> {
+    fn sign(&self, name: &str, params: &CertificateParams) -> Result<KeyPair> {
         let key = Key::generate()?;
         let certificate = params
             .signed_by(&key, &self.issuer)

@@ -74,11 +74,8 @@ impl Node {
         [format!("10.20.0.{number}"), format!("fd00:20::{number}")]
     }
 
-    /// Starts the kubelet (again). The node joins, or is Ready once more.
-    ///
-    /// # Errors
-    /// If it cannot be started.
-    pub fn start_kubelet(&mut self, cluster: &ControlPlane) -> Result<()> {
+    /// Starts the kubelet: the node joins.
+    pub(super) fn start_kubelet(&mut self, cluster: &ControlPlane) -> Result<()> {
         let (name, folder) = (self.host.name(), self.host.folder());
         let kubeconfig = cluster.user(&format!("system:node:{name}"), Some("system:nodes"))?;
         let file = folder.join("kubelet.yaml");
@@ -95,17 +92,6 @@ impl Node {
         ];
         self.kubelet = Some(self.host.spawn("kubelet", program("kubelet")?, &args)?);
         Ok(())
-    }
-
-    /// Kills the kubelet; pods run on.
-    ///
-    /// # Errors
-    /// If it is not running.
-    pub fn stop_kubelet(&mut self) -> Result<()> {
-        self.kubelet
-            .take()
-            .context("the kubelet is not running")?
-            .kill()
     }
 
     /// Starts kube-proxy, which balances services with nftables.

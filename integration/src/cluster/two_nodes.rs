@@ -50,7 +50,6 @@ pub struct Cluster {
     pub tor: Host,
     /// Where requests come from.
     pub client: Host,
-    rack: Switch,
     _controllers: Vec<Process>,
 }
 
@@ -87,7 +86,6 @@ impl Cluster {
             control,
             tor,
             client,
-            rack,
             _controllers: controllers,
         };
         cluster.connect_pods()?;
@@ -116,12 +114,6 @@ impl Cluster {
     #[must_use]
     pub fn node(&self, number: usize) -> &Node {
         self.nodes.get(number).expect("there are two nodes")
-    }
-
-    /// The switch that nodes, control plane and router are plugged into.
-    #[must_use]
-    pub fn rack(&self) -> &Switch {
-        &self.rack
     }
 
     /// Starts BIRD on the router: one IPv6 session a node, both families on it.

@@ -10,6 +10,9 @@ use super::{Lab, command};
 /// Where hierarchies are mounted; on newer systems it is the only one itself.
 const ROOT: &str = "/sys/fs/cgroup";
 
+/// What the names of labs' groups begin with; the process id of the lab follows.
+const PREFIX: &str = "sluice-lab-";
+
 impl Lab {
     /// Puts a group of the lab's own in the place of the top-level group `name`, which a container
     /// runtime makes its groups in. They are removed when the lab has ended.
@@ -35,15 +38,22 @@ impl Lab {
     }
 }
 
-/// Removes the groups of a lab that has ended. What does not go is not worth failing a test for.
-pub(super) fn remove(lab: &str) {
+/// Removes the groups of labs that have ended, also of those whose own process was killed and could
+/// not. What does not go is not worth failing a test for.
+pub(super) fn remove_ended() {
     for hierarchy in hierarchies() {
-        remove_folder(&hierarchy.join(of_lab(lab)));
+        for entry in fs::read_dir(hierarchy).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let lab = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
+            if lab.is_some_and(|lab| !Path::new("/proc").join(lab).exists()) {
+                remove_folder(&entry.path());
+            }
+        }
     }
 }
 
 fn of_lab(lab: &str) -> String {
-    format!("sluice-lab-{lab}")
+    format!("{PREFIX}{lab}")
 }
 
 fn hierarchies() -> Vec<PathBuf> {

@@ -114,6 +114,7 @@ pub fn run_program(body: impl FnOnce(&Lab) -> Result<u8>) -> Result<u8> {
 /// shell becomes them, so its process id is the one whose namespaces a person enters.
 fn enter(args: &[&str], name: &str) -> Result<u8> {
     let own = std::env::current_exe().context("finding this program")?;
+    super::cgroups::remove_ended();
     let script = format!(
         "export {OUTSIDE}=$$; exec setpriv --pdeathsig KILL \
          unshare --mount --net --pid --fork --kill-child=KILL --mount-proc -- \"$@\""
@@ -126,7 +127,7 @@ fn enter(args: &[&str], name: &str) -> Result<u8> {
         .spawn()
         .context("starting sh")?;
     let status = lab.wait().context("waiting for the lab")?;
-    super::cgroups::remove(&lab.id().to_string());
+    super::cgroups::remove_ended();
     match (status.code(), status.signal()) {
         (Some(code), _) => Ok(u8::try_from(code).unwrap_or(u8::MAX)),
         (None, signal) => bail!("the lab was ended by signal {}", signal.unwrap_or(0)),
