@@ -49,6 +49,13 @@ fn an_api_server_that_is_killed_takes_nothing_along() {
         view.until("what happened is seen", |seen| {
             !seen.objects.contains_key(&one) && seen.objects.contains_key(&three)
         })?;
+        let metrics = control.kubectl("get --raw /metrics")?;
+        let mut lines = metrics.lines();
+        let forgot = lines.any(|line| line.contains("code=\"410\"") && line.contains("\"WATCH\""));
+        ensure!(
+            forgot,
+            "the position was known: this proves less than it says"
+        );
         view.until_well()
     });
 }

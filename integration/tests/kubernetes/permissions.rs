@@ -1,6 +1,8 @@
 //! What is said of rules that are missing in a role.
 
-use anyhow::ensure;
+use std::fs;
+
+use anyhow::{Context as _, ensure};
 use api::{Kind, Statement, StatusPatch, Truth};
 use integration::cluster::{self, ControlPlane};
 use store::{LeaseName, Leases as _, WriteError};
@@ -77,5 +79,31 @@ fn a_rule_that_is_missing_is_named_and_waited_for() {
             "{lease:?}"
         );
         Ok(())
+    });
+}
+
+/// A token that is not accepted is said to be none, and one that takes its place in the kubeconfig is
+/// used without a restart.
+#[test]
+fn a_renewed_kubeconfig_is_read_again() {
+    cluster::run(|lab| {
+        let control = ControlPlane::start(lab)?;
+        let account = control.service_account("sluicegate", "operator")?;
+        control.apply(&role(MAY_READ))?;
+        let valid = fs::read_to_string(&account)?;
+        let (before, token) = valid.split_once("token: ").context("it has no token")?;
+        fs::write(&account, format!("{before}token: not.a.token\n"))?;
+        let view = View::open(&account, &all(&[Kind::Service]))?;
+
+        let said = view.until_trouble("does not accept who we say we are")?;
+        ensure!(
+            !said.contains("not.a.token") && !said.contains(token),
+            "{said}"
+        );
+        ensure!(view.snapshot().synced.is_empty());
+        fs::write(&account, &valid)?;
+
+        view.until("services are synced", |seen| !seen.synced.is_empty())?;
+        view.until_well()
     });
 }

@@ -132,28 +132,35 @@ impl Follower {
         self.begun(course, is_list).await?;
         let mut lines = Lines::default();
         loop {
-            let frame = match timeout(SILENCE, next_piece(&mut body)).await {
-                Ok(Some(Ok(frame))) => frame,
+            let data = match timeout(SILENCE, next_piece(&mut body)).await {
+                Ok(Some(Ok(data))) => data,
                 Ok(None) if begun.elapsed() + Duration::from_secs(1) >= lasts => {
                     return Ok(End::Complete);
                 }
                 // What is wrong, if anything is, the next attempt will tell.
                 Ok(Some(Err(_)) | None) | Err(_) => return Ok(End::Early),
             };
-            let mut piece = Piece::default();
-            let fed = lines.feed(&frame, |line| self.read(course, line, &mut piece));
-            self.report(piece.changes).await?;
-            if piece.is_listed {
-                self.listed().await?;
-            }
-            if let Some(end) = piece.end {
+            if let Some(end) = self.take(course, &mut lines, &data).await? {
                 return Ok(end);
             }
-            if fed.is_err() {
-                let failure = Failure::Server("it sent an event without end".to_owned());
-                return Ok(End::Failed(failure));
-            }
         }
+    }
+
+    /// Reads and reports a piece of a watch. How the watch ended, if it did.
+    async fn take(
+        &mut self,
+        course: &mut Course,
+        lines: &mut Lines,
+        data: &[u8],
+    ) -> Result<Option<End>, Unwanted> {
+        let mut piece = Piece::default();
+        let fed = lines.feed(data, |line| self.read(course, line, &mut piece));
+        self.report(piece.changes).await?;
+        if piece.is_listed {
+            self.listed().await?;
+        }
+        let endless = || End::Failed(Failure::Server("it sent an event without end".to_owned()));
+        Ok(piece.end.or_else(|| fed.is_err().then(endless)))
     }
 
     /// One line of a watch. After its end nothing more is read.
