@@ -2,6 +2,7 @@
 
 mod bgp;
 mod field;
+mod fleet;
 mod ipam;
 mod leaders;
 mod trouble;
