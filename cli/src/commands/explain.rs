@@ -56,7 +56,11 @@ pub(crate) fn run(args: &Args, command: &ExplainCommand) -> Result<bool> {
 
 /// The objects of the place that is named; those of this node's agent, if none is.
 pub(super) fn known(args: &Args, place: &PlaceArgs) -> Result<Known> {
-    let is_named = place.manifests.is_some() || !place.etcd.is_empty() || args.cluster.given();
+    let cluster = &args.cluster;
+    let is_named = place.manifests.is_some()
+        || !place.etcd.is_empty()
+        || cluster.kubeconfig.is_some()
+        || cluster.context.is_some();
     if !is_named
         && args.socket.exists()
         && let Ok(known) = of_agent(args)

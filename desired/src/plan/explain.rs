@@ -392,7 +392,7 @@ impl<'c> Case<'c> {
         Link::broken(
             NAME,
             facts,
-            "endpoints must listen at the Service's own port",
+            "endpoints need a port of the Service's name and protocol",
         )
     }
 }

@@ -9,6 +9,7 @@ mod ipam;
 mod manifests;
 mod network;
 mod operator;
+mod plan;
 mod property;
 mod reach;
 mod router_ids;
