@@ -119,7 +119,7 @@ impl<O: Objects + Clone + 'static> Shell<O> {
             Ok(Outcome::Applied(Applied::Created)) => info!(object = %key, "an object is created"),
             Ok(Outcome::Applied(Applied::Changed)) => info!(object = %key, "an object is changed"),
             Ok(Outcome::Applied(Applied::Unchanged)) => {
-                debug!(object = %key, "an object is as it should be")
+                debug!(object = %key, "an object is as it should be");
             }
             Ok(Outcome::Deleted(true)) => info!(object = %key, "an object is deleted"),
             Ok(Outcome::Deleted(false)) => debug!(object = %key, "an object was gone already"),

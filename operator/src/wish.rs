@@ -57,11 +57,9 @@ impl Wish {
     pub(crate) fn compare(&self, seen: &Seen, patch: &mut StatusPatch) {
         match &self.ingress {
             None => {}
-            Some(IngressWish::These(addresses)) => {
-                if !addresses.iter().copied().eq(shown_addresses(seen)) {
-                    patch.ingress = Some(addresses.clone());
-                }
-            }
+            Some(IngressWish::These(addresses))
+                if addresses.iter().copied().eq(shown_addresses(seen)) => {}
+            Some(IngressWish::These(addresses)) => patch.ingress = Some(addresses.clone()),
             Some(IngressWish::Without(addresses)) => {
                 let (unwanted, rest): (Vec<IpAddr>, Vec<IpAddr>) =
                     shown_addresses(seen).partition(|addr| addresses.contains(addr));

@@ -210,20 +210,7 @@ impl Operator<'_> {
 
     /// Status code and text of what it serves.
     pub(crate) fn get(&self, path: &str) -> Result<(u16, String)> {
-        let answer = self.host.enter(|| -> Result<String> {
-            let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, PORT))?;
-            stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-            write!(
-                stream,
-                "GET {path} HTTP/1.1\r\nHost: operator\r\nConnection: close\r\n\r\n"
-            )?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer)?;
-            Ok(answer)
-        })?;
-        let (head, body) = answer.split_once("\r\n\r\n").context("no answer")?;
-        let code = head.split_whitespace().nth(1).context("no code")?;
-        Ok((code.parse()?, body.to_owned()))
+        get(self.host, PORT, path)
     }
 
     /// Waits until it says that it is ready, and why.
@@ -277,4 +264,22 @@ fn roles() -> Result<String> {
         bail!("helm template: {}", String::from_utf8_lossy(&output.stderr));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Status code and text of what an operator serves at a port of a host's loopback.
+pub(crate) fn get(host: &Host, port: u16, path: &str) -> Result<(u16, String)> {
+    let answer = host.enter(|| -> Result<String> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: operator\r\nConnection: close\r\n\r\n"
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    })?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("no answer")?;
+    let code = head.split_whitespace().nth(1).context("no code")?;
+    Ok((code.parse()?, body.to_owned()))
 }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::future::Future;
-use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 

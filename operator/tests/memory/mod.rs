@@ -250,7 +250,9 @@ pub(crate) fn service(name: &str) -> Value {
 }
 
 fn read(mut object: Value, version: u64) -> Object {
-    object["metadata"]["resourceVersion"] = version.to_string().into();
+    let metadata = object.pointer_mut("/metadata").unwrap();
+    let metadata = metadata.as_object_mut().unwrap();
+    metadata.insert("resourceVersion".to_owned(), version.to_string().into());
     Object::from_value(object, Strictness::Lenient).unwrap()
 }
 

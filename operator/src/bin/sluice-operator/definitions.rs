@@ -114,7 +114,7 @@ impl Work {
             }
             Plan::Install => info!(name, "a definition is installed"),
             Plan::Upgrade { from } => {
-                info!(name, from, to = crd::SCHEMA, "a definition is upgraded")
+                info!(name, from, to = crd::SCHEMA, "a definition is upgraded");
             }
         }
         self.writer.apply(definition).await?;

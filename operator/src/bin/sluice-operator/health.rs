@@ -90,7 +90,7 @@ fn refused(summary: &Summary) -> Vec<String> {
     for (key, error) in &summary.faults {
         match error {
             WriteError::Forbidden(reason) => {
-                by_reason.entry(reason).or_default().push(key.to_string())
+                by_reason.entry(reason).or_default().push(key.to_string());
             }
             // They pass, and are tried again until they do.
             WriteError::Conflict | WriteError::Gone | WriteError::Unavailable(_) => {}

@@ -132,7 +132,7 @@ impl Election {
                 Event::Written(Err(WriteError::Forbidden(_) | WriteError::Unavailable(_))),
             )
             | (Duty::Reading, Event::Read(Err(_))) => self.rest(now, reign, actions),
-            (Duty::Reading, Event::Read(Ok(found))) => self.check(now, reign, found, actions),
+            (Duty::Reading, Event::Read(Ok(found))) => self.check(now, &reign, found, actions),
             (Duty::Pausing(_), Event::Retired { certain }) => {
                 let retired = Some(Retired { certain });
                 self.settle(now, Reign { retired, ..reign }, actions)
@@ -184,13 +184,13 @@ impl Election {
     fn check(
         &mut self,
         now: Now,
-        reign: Reign,
+        reign: &Reign,
         found: Option<(LeaseRecord, Version)>,
         actions: &mut Vec<Action>,
     ) -> State {
         match found {
             Some((record, version)) if record.holder == self.identity => {
-                self.renew(now, Reign { version, ..reign }, actions)
+                self.renew(now, Reign { version, ..*reign }, actions)
             }
             Some((record, version)) => {
                 actions.push(Action::Yield(Reason::Taken(record.holder.clone())));
@@ -200,11 +200,11 @@ impl Election {
                     duration: record.duration,
                     holder: record.holder,
                 };
-                self.dethrone(now, &reign, Some(sight))
+                self.dethrone(now, reign, Some(sight))
             }
             None => {
                 actions.push(Action::Yield(Reason::Removed));
-                self.dethrone(now, &reign, None)
+                self.dethrone(now, reign, None)
             }
         }
     }

@@ -208,7 +208,9 @@ impl World {
             let lost = WriteError::Unavailable("lost".to_owned());
             let lost = match request.action {
                 Action::Read => Event::Read(Err(lost)),
-                _ => Event::Written(Err(lost)),
+                Action::Write { .. } | Action::Lead { .. } | Action::Yield(_) => {
+                    Event::Written(Err(lost))
+                }
             };
             let is_served = request.answer.is_some();
             let answer = request.answer.take().filter(|_| !request.unanswered);
@@ -241,9 +243,8 @@ impl World {
         if self.chance.below(4) != 0 {
             return;
         }
-        let limit = Terms::default().write_limit();
         // The limit is counted by a clock that may be slow.
-        let limit = limit.as_millis() as u64 * 102 / 100;
+        let limit = millis(Terms::default().write_limit()) * 102 / 100;
         operator
             .writes
             .push((self.now + self.chance.below(limit), term));
@@ -289,8 +290,8 @@ impl Operator {
             election: Election::new(format!("operator-{seed:x}"), Terms::default(), seed),
             born: now,
             offset: chance.below(1 << 40),
-            drift: chance.below(41) as i64 - 20,
-            wall: chance.below(1 << 31) as i64,
+            drift: i64::try_from(chance.below(41)).expect("it is small") - 20,
+            wall: i64::try_from(chance.below(1 << 31)).expect("it is small"),
             frozen_until: now,
             request: None,
             leading: None,
@@ -300,9 +301,9 @@ impl Operator {
     }
 
     fn clock(&self, now: u64) -> Duration {
-        let age = (now - self.born) as i64;
+        let age = i64::try_from(now - self.born).expect("no run is that long");
         let age = age + age * self.drift / 1000;
-        Duration::from_millis(self.offset + age as u64)
+        Duration::from_millis(self.offset + u64::try_from(age).expect("time goes on"))
     }
 
     fn may_write(&self, now: u64) -> bool {
@@ -313,7 +314,7 @@ impl Operator {
 
 impl Request {
     fn new(action: Action, now: u64, bad: bool, chance: &mut Chance) -> Self {
-        let limit = Terms::default().request_limit().as_millis() as u64;
+        let limit = millis(Terms::default().request_limit());
         let fast = now + 1 + chance.below(100);
         let slow = now + chance.below(limit);
         // In a bad world it may be slow, come after it was given up, or be lost, or its answer is.
@@ -337,8 +338,8 @@ impl Request {
 impl Chance {
     fn next(&mut self) -> u64 {
         let mut jitter = Jitter(self.0);
-        let share = jitter.up_to(Duration::from_nanos(1 << 16)).as_nanos() as u64;
-        let low = jitter.up_to(Duration::from_nanos(1 << 16)).as_nanos() as u64;
+        let mut draw = || u64::from(jitter.up_to(Duration::from_nanos(1 << 16)).subsec_nanos());
+        let (share, low) = (draw(), draw());
         self.0 = jitter.0;
         share << 16 | low
     }
@@ -350,4 +351,8 @@ impl Chance {
 
 fn name(number: u64) -> Version {
     Version::new(number.to_string())
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).expect("no time here is that long")
 }
