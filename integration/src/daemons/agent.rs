@@ -58,10 +58,17 @@ impl Agent {
     /// running yet.
     #[must_use]
     pub fn in_cluster(host: &Host, name: &str, kubeconfig: &Path, flags: &[&str]) -> Self {
-        let socket = host.folder().join("agent.sock");
-        let own: [&OsStr; 6] = [
-            "--kubeconfig".as_ref(),
-            kubeconfig.as_os_str(),
+        let mut agent = Self::with_flags_only(host, name, flags);
+        let own = ["--kubeconfig".into(), kubeconfig.as_os_str().to_owned()];
+        agent.args.extend(own);
+        agent
+    }
+
+    /// An agent of the node `name` with no configuration but these flags; it is not running yet.
+    #[must_use]
+    pub fn with_flags_only(host: &Host, name: &str, flags: &[&str]) -> Self {
+        let socket = host.folder().join(format!("agent-{name}.sock"));
+        let own: [&OsStr; 4] = [
             "--node-name".as_ref(),
             name.as_ref(),
             "--socket".as_ref(),

@@ -4,5 +4,7 @@
 mod announce;
 mod balancer;
 mod failures;
+mod fleet;
 mod nodes;
 mod status;
+mod wires;

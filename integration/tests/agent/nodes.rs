@@ -5,28 +5,22 @@
 //!            \____ n2 ____/
 //! ```
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
 
 use agent_api::{Peer, SessionState, Status};
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use integration::cluster::{self, ADDRESSES, ControlPlane};
-use integration::daemons::{Agent, Bird};
+use integration::daemons::Agent;
 use integration::lab::{Host, Lab};
-use integration::{Patience, lab, until};
+use integration::{lab, until};
 
-/// Long enough for a few retries on a busy machine.
-pub(crate) const PATIENCE: Patience = Patience(Duration::from_secs(30));
+use crate::wires::{NAMES, Wires};
 
-/// The nodes' names.
-pub(crate) const NAMES: [&str; 2] = ["n1", "n2"];
+pub(crate) use crate::wires::PATIENCE;
 
 /// Where the chart's agents are.
 const NAMESPACE: &str = "kube-system";
-
-/// What the chart is rendered for.
-const KUBERNETES: &str = "1.36.3";
 
 /// What agents watch beside Services, EndpointSlices and Nodes, and pools.
 const DEFINITIONS: [&str; 4] = [
@@ -51,9 +45,7 @@ where
 /// The network, the control plane and the router; no agent runs until a test starts it.
 pub(crate) struct Nodes {
     pub(crate) plane: ControlPlane,
-    pub(crate) tor: Host,
-    pub(crate) hosts: [Host; 2],
-    pub(crate) router: Bird,
+    pub(crate) wires: Wires,
     /// Of the chart's service account for agents.
     pub(crate) account: PathBuf,
 }
@@ -62,22 +54,14 @@ impl Nodes {
     /// Builds everything: definitions, the chart's roles, Nodes and their BGP configurations.
     pub(crate) fn build(lab: &Lab) -> Result<Self> {
         let plane = ControlPlane::start(lab)?;
-        let tor = lab.host("tor")?;
-        let hosts = [lab.host(NAMES[0])?, lab.host(NAMES[1])?];
-        for host in hosts.iter().chain([&tor]) {
-            host.sysctl("net.ipv6.conf.default.accept_dad", "0")?;
+        let wires = Wires::build(lab)?;
+        for (number, host) in (1..).zip(&wires.hosts) {
+            join(lab, &plane, host, number)?;
         }
-        tor.sysctl("net.ipv4.fib_multipath_hash_policy", "1")?;
-        for (number, host) in (1..).zip(&hosts) {
-            connect(lab, &plane, &tor, host, number)?;
-        }
-        let router = Bird::start(&tor, &bird())?;
         let account = install(&plane)?;
         let nodes = Self {
             plane,
-            tor,
-            hosts,
-            router,
+            wires,
             account,
         };
         nodes.plane.apply(&(node_objects() + PEERING))?;
@@ -109,43 +93,13 @@ impl Nodes {
         }
         Ok(agents)
     }
+}
 
-    /// Waits until the router forwards to this address by way of exactly these nodes.
-    pub(crate) fn next_hops(&self, vip: &str, nodes: &[&str]) -> Result<()> {
-        until(&format!("{vip} is behind {nodes:?}"), PATIENCE, || {
-            let found = self.hops_of(vip)?;
-            ensure!(found == nodes, "{found:?}");
-            Ok(())
-        })
-    }
+impl Deref for Nodes {
+    type Target = Wires;
 
-    /// The nodes that the router has routes to this address from, in order.
-    pub(crate) fn hops_of(&self, vip: &str) -> Result<Vec<String>> {
-        let length = if vip.contains(':') { 128 } else { 32 };
-        let shown = self
-            .router
-            .show(&format!("show route where net = {vip}/{length}"))?;
-        let mut found: Vec<String> = NAMES
-            .into_iter()
-            .filter(|name| shown.contains(&format!("[{name} ")))
-            .map(str::to_owned)
-            .collect();
-        found.sort();
-        Ok(found)
-    }
-
-    /// The router never lost a route of this node's, nor its session, not even for a moment.
-    pub(crate) fn never_withdrawn(&self, node: &str) -> Result<()> {
-        let shown = self.router.show(&format!("show protocols all {node}"))?;
-        let mut withdraws = shown
-            .lines()
-            .filter(|line| line.trim_start().starts_with("Import withdraws:"));
-        ensure!(
-            shown.contains("Import withdraws:")
-                && withdraws.all(|line| line.split_whitespace().nth(2) == Some("0")),
-            "routes were withdrawn:\n{shown}"
-        );
-        Ok(())
+    fn deref(&self) -> &Wires {
+        &self.wires
     }
 }
 
@@ -239,7 +193,8 @@ pub(crate) fn install(plane: &ControlPlane) -> Result<PathBuf> {
             "wait --for=condition=Established --timeout=30s crd/{name}.cilium.io"
         ))?;
     }
-    plane.apply(&roles()?)?;
+    let roles = ["accounts", "agent-rbac", "secrets-rbac"];
+    plane.apply(&cluster::chart(NAMESPACE, &roles)?)?;
     plane.token_of(NAMESPACE, "sluicegate")
 }
 
@@ -254,61 +209,6 @@ pub(crate) fn join(lab: &Lab, plane: &ControlPlane, host: &Host, number: usize) 
     let [server, _] = ADDRESSES;
     host.ip(&format!("route add {server} via 10.21.{number}.1"))?;
     Ok(())
-}
-
-fn connect(lab: &Lab, plane: &ControlPlane, tor: &Host, host: &Host, number: usize) -> Result<()> {
-    let name = host.name();
-    join(lab, plane, host, number)?;
-    lab.cable((tor, name), (host, "tor"))?;
-    for (end, interface, last) in [(tor, name, 1), (host, "tor", 2)] {
-        end.ip(&format!("addr add 10.2.{number}.{last}/24 dev {interface}"))?;
-        end.ip(&format!(
-            "addr add fd00:2:{number}::{last}/64 dev {interface} nodad"
-        ))?;
-    }
-    host.ip(&format!("route add default via 10.2.{number}.1"))?;
-    Ok(())
-}
-
-fn bird() -> String {
-    let mut text = "log stderr all;
-router id 10.255.0.1;
-protocol device { scan time 1; }
-protocol direct { ipv4; ipv6; }
-protocol kernel { merge paths on; ipv4 { import none; export where source = RTS_BGP; }; }
-protocol kernel { merge paths on; ipv6 { import none; export where source = RTS_BGP; }; }
-template bgp node {
-  hold time 9; keepalive time 3; connect delay time 1; connect retry time 1;
-  error wait time 1, 2; strict bind on;
-  ipv4 { import all; export none; extended next hop on; };
-  ipv6 { import all; export none; };
-}
-"
-    .to_owned();
-    for (number, name) in (1..).zip(NAMES) {
-        text.push_str(&format!(
-            "protocol bgp {name} from node {{ local fd00:2:{number}::1 as 65001; \
-             neighbor fd00:2:{number}::2 as 65010; }}\n"
-        ));
-    }
-    text
-}
-
-/// The chart's roles and accounts for agents.
-fn roles() -> Result<String> {
-    let output = Command::new(cluster::program("helm")?)
-        .args(["template", "sluicegate"])
-        .arg(repository().join("configs/helm/sluicegate"))
-        .args(["--namespace", NAMESPACE, "--kube-version", KUBERNETES])
-        .args(["--show-only", "templates/accounts.yaml"])
-        .args(["--show-only", "templates/agent-rbac.yaml"])
-        .args(["--show-only", "templates/secrets-rbac.yaml"])
-        .output()
-        .context("starting helm")?;
-    if !output.status.success() {
-        bail!("helm template: {}", String::from_utf8_lossy(&output.stderr));
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 fn node_objects() -> String {
