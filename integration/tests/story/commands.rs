@@ -10,17 +10,23 @@ use crate::site::{Kind, PATIENCE, Site, run};
 
 #[test]
 fn the_commands_in_a_directory() {
-    run(Kind::Directory, |lab| commands(&mut Site::build(Kind::Directory, lab)?));
+    run(Kind::Directory, |lab| {
+        commands(&mut Site::build(Kind::Directory, lab)?)
+    });
 }
 
 #[test]
 fn the_commands_in_a_fleet() {
-    run(Kind::Fleet, |lab| commands(&mut Site::build(Kind::Fleet, lab)?));
+    run(Kind::Fleet, |lab| {
+        commands(&mut Site::build(Kind::Fleet, lab)?)
+    });
 }
 
 #[test]
 fn the_commands_in_a_cluster() {
-    run(Kind::Cluster, |lab| commands(&mut Site::build(Kind::Cluster, lab)?));
+    run(Kind::Cluster, |lab| {
+        commands(&mut Site::build(Kind::Cluster, lab)?)
+    });
 }
 
 const GOOD: &str = "\
@@ -134,7 +140,10 @@ fn exports_what_can_be_applied_elsewhere(site: &Site) -> Result<()> {
     let said = sluice(&["apply", "-f", "-"], &exported)?;
     let again = sluice(&["export", "svc,ciliumbgppeerconfigs", "-n", "batuu"], "")?;
 
-    ensure!(said == format!("service/web created\n{PEER} created\n"), "{said}");
+    ensure!(
+        said == format!("service/web created\n{PEER} created\n"),
+        "{said}"
+    );
     ensure!(again == exported, "{again}\ninstead of\n{exported}");
     Ok(())
 }

@@ -9,17 +9,23 @@ use crate::site::{Kind, NODE, PATIENCE, Site, run};
 
 #[test]
 fn the_story_in_a_directory() {
-    run(Kind::Directory, |lab| story(&mut Site::build(Kind::Directory, lab)?));
+    run(Kind::Directory, |lab| {
+        story(&mut Site::build(Kind::Directory, lab)?)
+    });
 }
 
 #[test]
 fn the_story_in_a_fleet() {
-    run(Kind::Fleet, |lab| story(&mut Site::build(Kind::Fleet, lab)?));
+    run(Kind::Fleet, |lab| {
+        story(&mut Site::build(Kind::Fleet, lab)?)
+    });
 }
 
 #[test]
 fn the_story_in_a_cluster() {
-    run(Kind::Cluster, |lab| story(&mut Site::build(Kind::Cluster, lab)?));
+    run(Kind::Cluster, |lab| {
+        story(&mut Site::build(Kind::Cluster, lab)?)
+    });
 }
 
 /// As users of Cilium have it; the second Service is not the pool's.
@@ -125,8 +131,14 @@ fn story(site: &mut Site) -> Result<()> {
     until_picture(site, "the peer's configuration is found", &peered)?;
     node_config(site, &["tor"], "")?;
     let now = versions(site)?;
-    for (object, version) in quiet.iter().filter(|(object, _)| !object.ends_with("rack1")) {
-        ensure!(now.get(object) == Some(version), "{object} was written again");
+    for (object, version) in quiet
+        .iter()
+        .filter(|(object, _)| !object.ends_with("rack1"))
+    {
+        ensure!(
+            now.get(object) == Some(version),
+            "{object} was written again"
+        );
     }
 
     edited(site, &peered)?;
@@ -150,7 +162,10 @@ fn looks_as_with_kubectl(site: &Site) -> Result<()> {
         "{head:?}"
     );
     let counted = ["empire-ip-pool", "false", "False", "18446744073709551622"];
-    ensure!(pool.get(..4).is_some_and(|pool| pool == counted), "{pool:?}");
+    ensure!(
+        pool.get(..4).is_some_and(|pool| pool == counted),
+        "{pool:?}"
+    );
     ensure!(pool.len() == 5, "{pool:?} has no age");
     let services = cells(&site.sluice("get svc deathstar falcon -n batuu")?);
     let external: Vec<Option<&String>> = services.iter().map(|row| row.get(3)).collect();
@@ -184,7 +199,10 @@ fn node_config(site: &Site, peers: &[&str], error: &str) -> Result<()> {
     }]);
     until("the agent says how its sessions are", PATIENCE, || {
         let config = site.json(&format!("get ciliumbgpnodeconfigs {NODE}"))?;
-        let mut spec = config.pointer("/spec/bgpInstances").cloned().unwrap_or_default();
+        let mut spec = config
+            .pointer("/spec/bgpInstances")
+            .cloned()
+            .unwrap_or_default();
         // An API server puts the defaults there.
         if let Some(Value::Object(named)) = spec.pointer_mut("/0/peers/0/peerConfigRef") {
             named.retain(|field, _| field == "name");
@@ -200,12 +218,18 @@ fn node_config(site: &Site, peers: &[&str], error: &str) -> Result<()> {
         let running: Vec<Value> = running.map(|peer| peer["name"].clone()).collect();
         ensure!(running == peers, "{config:#}");
         ensure!(
-            instances.iter().all(|it| it["name"] == "edge" && it["localASN"] == 65010),
+            instances
+                .iter()
+                .all(|it| it["name"] == "edge" && it["localASN"] == 65010),
             "{config:#}"
         );
         let conditions = all(&status, "conditions");
-        let mut said = conditions.iter().filter(|condition| condition["status"] == "True");
-        let said = said.next().map_or(json!(""), |condition| condition["message"].clone());
+        let mut said = conditions
+            .iter()
+            .filter(|condition| condition["status"] == "True");
+        let said = said
+            .next()
+            .map_or(json!(""), |condition| condition["message"].clone());
         ensure!(said == error, "{config:#}");
         Ok(())
     })
@@ -237,7 +261,11 @@ fn edited(site: &mut Site, before: &str) -> Result<()> {
     let joined = disabled.replace("org: alliance", "org: empire");
     site.sluice_with(&["apply", "-f", "-"], &disabled)?;
     site.sluice_with(&["apply", "-f", "-"], &joined)?;
-    until_picture(site, "a disabled pool gives nothing and takes nothing", &moved)?;
+    until_picture(
+        site,
+        "a disabled pool gives nothing and takes nothing",
+        &moved,
+    )?;
 
     // While nobody gives addresses, one is asked for; what was given stays.
     site.pause(true)?;
@@ -250,13 +278,18 @@ fn edited(site: &mut Site, before: &str) -> Result<()> {
              CiliumLoadBalancerIPPools that match this service\n",
             "services falcon 172.18.255.200\n  IPAMRequestSatisfied True satisfied\n",
         )
-        .replace("noreason 18446744073709551622", "noreason 18446744073709551621")
+        .replace(
+            "noreason 18446744073709551622",
+            "noreason 18446744073709551621",
+        )
         .replace("IPsUsed Unknown noreason 2", "IPsUsed Unknown noreason 3");
     until_picture(site, "both have addresses", &both)?;
 
     let given = site.json("get svc deathstar -n batuu")?;
     ensure!(
-        given.pointer("/metadata/annotations/lbipam.cilium.io~1ips").is_some(),
+        given
+            .pointer("/metadata/annotations/lbipam.cilium.io~1ips")
+            .is_some(),
         "{given}"
     );
     Ok(())
