@@ -79,7 +79,7 @@ fn a_plan_against_a_cluster_joins_what_is_there_and_changes_nothing_of_it() {
             plan["routes"]
                 == json!([{
                     "prefix": "10.9.0.1/32", "instance": "main", "peer": "tor", "step": "added",
-                    "becomes": {"next_hop": "self", "communities": [], "large_communities": []},
+                    "becomes": {"nextHop": "self", "communities": [], "largeCommunities": []},
                     "nodes": ["edge"],
                 }]),
             "{plan:#}"

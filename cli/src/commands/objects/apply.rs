@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 use serde::Serialize;
-use store::manifest::Manifest;
 use store::Applied;
+use store::manifest::Manifest;
 
 use super::args::ApplyArgs;
 use super::document::named;
