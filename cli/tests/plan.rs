@@ -118,18 +118,18 @@ fn the_document_keeps_its_names() {
             "services": [
                 {
                     "service": "shop/web:80", "step": "removed",
-                    "frontends_added": [], "frontends_removed": ["10.0.0.0:80/TCP"],
-                    "backends_added": [], "backends_removed": ["10.1.0.1:80 weight 100"],
+                    "frontendsAdded": [], "frontendsRemoved": ["10.0.0.0:80/TCP"],
+                    "backendsAdded": [], "backendsRemoved": ["10.1.0.1:80 weight 100"],
                     "nodes": ["node"],
                 },
                 {
                     "service": "shop/web:81", "step": "added",
-                    "frontends_added": ["10.0.0.0:81/TCP"], "frontends_removed": [],
-                    "backends_added": ["10.1.0.1:81 weight 100"], "backends_removed": [],
+                    "frontendsAdded": ["10.0.0.0:81/TCP"], "frontendsRemoved": [],
+                    "backendsAdded": ["10.1.0.1:81 weight 100"], "backendsRemoved": [],
                     "nodes": ["node"],
                 },
             ],
-            "left_out": [],
+            "leftOut": [],
             "refused": [{
                 "place": "bad.yaml:5", "object": "CiliumLoadBalancerIPPool/bad: spec.blocks[0].cidr",
                 "reason": "prefix length 33 is larger than 32",

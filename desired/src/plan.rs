@@ -21,11 +21,11 @@ mod node;
 mod report;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use api::{Key, Object};
 use lb_ipam::{Allocator, Delta, Inputs, Time};
-use types::{Family, NodeName};
+use types::{Family, NodeName, RouterId};
 
 use crate::{Facts, Forwarding, IpamOptions};
 use addresses::Addresses;
@@ -36,6 +36,9 @@ pub use report::{
     AddressChange, AddressFate, Cut, CutKind, Plan, PoolChange, PoolState, Refused, Route,
     RouteChange, ServiceChange, SessionChange, SessionFate, Step,
 };
+
+/// The BGP identifier of nodes without an IPv4 address (RFC 7600: a dummy).
+const SPARE: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 8);
 
 /// Objects by key: a directory, or a cluster.
 pub type Situation = BTreeMap<Key, Object>;
@@ -80,6 +83,8 @@ impl Assumptions {
         Facts {
             forwarding: self.forwarding,
             ipam: self.ipam,
+            // Each has one of its own, from a MAC, which objects do not say.
+            spare_router_id: RouterId::try_from(SPARE).ok(),
             ..Facts::new(node.clone())
         }
     }

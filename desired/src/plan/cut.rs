@@ -36,7 +36,7 @@ fn addresses(becomes: &Outcome, plan: &Plan, cuts: &mut BTreeSet<Cut>) -> BTreeS
             .iter()
             .filter(|addr| !change.becomes.contains(addr));
         for addr in gone {
-            let when = match change.after_seconds {
+            let when = match change.after_secs {
                 Some(seconds) => format!(" after {seconds} s"),
                 None => String::new(),
             };

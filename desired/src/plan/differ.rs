@@ -91,13 +91,13 @@ fn address_changes(
         let noticed = becomes.addresses.noticed.get(name).into_iter().flatten();
         let lost = noticed.filter(|(addr, _)| !has.contains(addr));
         let after = lost.map(|(_, until)| until.saturating_sub(assumptions.now).as_secs());
-        let after_seconds = after.max();
+        let after_secs = after.max();
         changes.push(AddressChange {
             service: name.to_string(),
             fate,
             was: had,
             becomes: has,
-            after_seconds,
+            after_secs,
             reason: wants_more.map(|says| says.reason()),
             message: wants_more.map(|says| says.message()),
         });

@@ -7,6 +7,7 @@ use types::{NodeName, Prefix};
 
 /// What would change. Lists are sorted; what does not change is not in them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Plan {
     /// What would stop working.
     pub cuts: Vec<Cut>,
@@ -53,6 +54,7 @@ pub enum CutKind {
 
 /// A Service whose addresses would change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct AddressChange {
     /// `NAMESPACE/NAME`.
     pub service: String,
@@ -64,7 +66,7 @@ pub struct AddressChange {
     pub becomes: Vec<IpAddr>,
     /// How long after the change addresses are lost, where there is notice.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub after_seconds: Option<u64>,
+    pub after_secs: Option<u64>,
     /// The condition's reason, if it would not have all that it asks for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
@@ -180,6 +182,7 @@ pub struct RouteChange {
 
 /// What a route carries.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Route {
     /// The session's own address; `self` where the kernel chooses that.
     pub next_hop: String,
@@ -194,6 +197,7 @@ pub struct Route {
 
 /// A service of the balancer that would be different.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ServiceChange {
     /// `NAMESPACE/NAME:PORT`.
     pub service: String,

@@ -97,7 +97,7 @@ fn a_pool_that_goes_cuts_its_addresses_after_their_notice() {
         panic!("{:?}", plan.addresses);
     };
     assert_eq!(
-        (address.fate, address.after_seconds),
+        (address.fate, address.after_secs),
         (AddressFate::Moved, Some(60))
     );
     assert_eq!(

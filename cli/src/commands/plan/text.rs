@@ -68,7 +68,7 @@ fn address(change: &AddressChange) -> String {
         AddressFate::Lost => format!("- {service} {was} -> {becomes}"),
         AddressFate::Refused => format!("! {service}"),
     };
-    if let Some(seconds) = change.after_seconds {
+    if let Some(seconds) = change.after_secs {
         let _ = write!(line, " (after {seconds} s)");
     }
     if let (Some(reason), Some(message)) = (change.reason, &change.message) {
