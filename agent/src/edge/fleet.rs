@@ -24,6 +24,9 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// See [`FIRST_PAUSE`].
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
+/// Who sets what an agent says of its node: labels that people give to it stay.
+const MANAGER: &str = "sluice-agent";
+
 /// Statuses, and objects, that a leader writes at a time.
 const WRITES: usize = 32;
 
@@ -95,7 +98,7 @@ pub(super) fn join(node: &NodeName, etcd: &Etcd, own: &Edge) -> Result<Opened> {
         runner: Mutex::new(Some(operate(&fleet, own, node, &lease, &identity))),
         lease,
         identity,
-        registration: tokio::spawn(register(fleet.clone(), own_node(node, etcd))),
+        registration: tokio::spawn(register(fleet.managed_by(MANAGER), own_node(node, etcd))),
     };
     let source = fleet.source(Role::Agent.kinds().iter().copied());
     Ok(Opened {

@@ -1,16 +1,18 @@
 //! A place for objects, with what gives them addresses and statuses.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use integration::cluster::{self, ControlPlane, Etcd, chart};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
+use integration::cluster::{self, Authority, ControlPlane, Etcd, KeyPair, chart};
 use integration::daemons::{Agent, start_operator};
 use integration::lab::{Host, Lab, Process, built_program, is_there};
 use integration::{Patience, until};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Long enough for a new leader on a busy machine.
 pub(crate) const PATIENCE: Patience = Patience(Duration::from_secs(60));
@@ -34,7 +36,7 @@ const TERMS: [&str; 6] = [
     "500ms",
 ];
 
-/// The node of places that have no kubelet, and no agent that registers it.
+/// The node, as a person describes it. In a fleet its agent registers it too, without the rack.
 const NODE_OBJECT: &str = "apiVersion: v1
 kind: Node
 metadata: {name: edge1, labels: {rack: r1, kubernetes.io/hostname: edge1}}
@@ -121,18 +123,29 @@ impl Site {
         .begin()
     }
 
+    /// Only who has a certificate may talk to this etcd.
     fn fleet(lab: &Lab) -> Result<Self> {
         let host = lab.host(NODE)?;
-        let etcd = Etcd::start(&host)?;
+        let authority = Authority::create(&host.folder().join("pki"))?;
+        let etcd = Etcd::start_with_tls(&host, &authority)?;
+        let ca = authority.certificate();
+        let KeyPair { certificate, key } = authority.client("edge", None)?;
         let url = etcd.url();
         let config = format!(
             "role = \"announcer\"\n[etcd]\nendpoints = [{url:?}]\naddresses = [\"10.1.0.1\"]\n\
-             labels = {{rack = \"r1\"}}\n"
+             ca = {ca:?}\ncertificate = {certificate:?}\nkey = {key:?}\n"
         );
+        let flag = |name: &str, value: &Path| [name.to_owned(), value.to_string_lossy().into()];
+        let flags = [
+            ["--etcd".to_owned(), url],
+            flag("--etcd-ca", &ca),
+            flag("--etcd-cert", &certificate),
+            flag("--etcd-key", &key),
+        ];
         Self {
             kind: Kind::Fleet,
             folder: lab.folder("files")?,
-            flags: vec!["--etcd".to_owned(), url],
+            flags: flags.concat(),
             agent: Agent::configure(&host, &config)?,
             source: Source::Fleet(etcd),
             host,
@@ -170,9 +183,7 @@ impl Site {
             self.sluice("get ippools,ciliumbgpclusterconfigs,ciliumbgppeerconfigs")?;
             self.sluice("get ciliumbgpnodeconfigs")
         })?;
-        if self.kind != Kind::Fleet {
-            self.sluice_with(&["apply", "-f", "-"], NODE_OBJECT)?;
-        }
+        self.sluice_with(&["apply", "-f", "-"], NODE_OBJECT)?;
         if let Source::Cluster { plane, .. } = &self.source {
             // As its kubelet would.
             let args = ["apply", "--server-side", "--subresource=status", "-f", "-"];
@@ -211,6 +222,33 @@ impl Site {
                 operator.take().context("no operator runs")?.kill()
             }
             (Source::Cluster { .. }, false) => self.start_operator(),
+        }
+    }
+
+    /// Puts an object there as another program would, which validates nothing.
+    pub(crate) fn put(&self, plural: &str, name: &str, manifest: &Value) -> Result<()> {
+        let text = manifest.to_string();
+        match &self.source {
+            Source::Directory => {
+                let dir = self.host.folder().join("manifests").join(plural);
+                std::fs::write(dir.join(format!("{name}.yaml")), text).context("writing a manifest")
+            }
+            Source::Fleet(etcd) => {
+                let key = format!("/sluicegate/cilium.io/{plural}/-/{name}");
+                let put = json!({"key": BASE64.encode(key), "value": BASE64.encode(text)});
+                let [_, _, _, ca, _, certificate, _, key] = self.flags.as_slice() else {
+                    anyhow::bail!("{:?}", self.flags);
+                };
+                let url = format!("{}/v3/kv/put", etcd.url());
+                let put = put.to_string();
+                let proof = ["--cacert", ca, "--cert", certificate, "--key", key];
+                let args = [&proof[..], &["--silent", "--fail", "--data", &put, &url]].concat();
+                self.host.run("curl", &args).map(drop)
+            }
+            Source::Cluster { plane, .. } => {
+                let args = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
+                plane.kubectl_with(&args, &text).map(drop)
+            }
         }
     }
 

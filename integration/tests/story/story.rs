@@ -142,7 +142,8 @@ fn story(site: &mut Site) -> Result<()> {
     }
 
     edited(site, &peered)?;
-    deleted_and_made_again(site)
+    deleted_and_made_again(site)?;
+    spoilt(site)
 }
 
 /// The columns and cells of `kubectl get`, whatever the place.
@@ -330,4 +331,33 @@ fn deleted_and_made_again(site: &mut Site) -> Result<()> {
 
     site.sluice_with(&["apply", "-f", "-"], OBJECTS)?;
     until_picture(site, "everything is as it was at first", AT_FIRST)
+}
+
+/// Another program puts a pool there that makes no sense: what it was last stays, also for a Service
+/// that comes meanwhile, until it is right again.
+fn spoilt(site: &Site) -> Result<()> {
+    let late = "apiVersion: v1\nkind: Service\n\
+        metadata: {name: late, namespace: batuu, labels: {org: empire}}\n\
+        spec: {type: LoadBalancer, ports: [{name: http, port: 80}]}\n";
+    let spoilt = json!({
+        "apiVersion": "cilium.io/v2", "kind": "CiliumLoadBalancerIPPool",
+        "metadata": {"name": "empire-ip-pool"},
+        "spec": {
+            "blocks": [{"start": "172.18.255.207", "stop": "172.18.255.200"}],
+            "serviceSelector": {"matchLabels": {"org": "empire"}},
+        },
+    });
+    site.put("ciliumloadbalancerippools", "empire-ip-pool", &spoilt)?;
+    site.sluice_with(&["apply", "-f", "-"], late)?;
+    let given = "172.18.255.201";
+    until("the late one is served", PATIENCE, || {
+        let late = site.json("get svc late -n batuu")?;
+        let address = late.pointer("/status/loadBalancer/ingress/0/ip");
+        ensure!(address == Some(&json!(given)), "{late:#}");
+        Ok(())
+    })?;
+
+    site.sluice_with(&["apply", "-f", "-"], OBJECTS)?;
+    site.sluice("delete svc late -n batuu")?;
+    until_picture(site, "nothing of it is left", AT_FIRST)
 }

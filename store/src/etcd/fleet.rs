@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::document::read;
 use super::fault::Failure;
 use super::layout::{BadPrefix, Layout};
+use super::merge::MANAGER;
 use super::options::{BadOptions, ConnectOptions};
 use super::session::{Session, keys};
 use super::sights::{FleetSource, Sights};
@@ -25,6 +26,8 @@ pub struct Fleet {
     pub(super) session: Session,
     pub(super) layout: Layout,
     pub(super) fence: Option<Arc<Fence>>,
+    /// Who applies.
+    pub(super) manager: Arc<str>,
 }
 
 /// Why there can be no handle.
@@ -59,7 +62,17 @@ impl Fleet {
             session: Session::new(options)?,
             layout,
             fence: None,
+            manager: MANAGER.into(),
         })
+    }
+
+    /// The same handle, which applies as another manager: it takes back only what it has named itself.
+    #[must_use]
+    pub fn managed_by(&self, manager: &str) -> Self {
+        Self {
+            manager: manager.into(),
+            ..self.clone()
+        }
     }
 
     /// The same handle, which writes only as long as the lease is held as this record says. Renewing

@@ -1,20 +1,24 @@
 //! Decides what applying a manifest makes of an object, as server-side apply of Kubernetes does:
-//! fields that the manifest names are set, fields that an earlier one named and this one does not are
-//! removed, and all others stay. A list is one field.
+//! fields that the manifest names are set, fields that an earlier one of the same manager named and this
+//! one does not are removed unless another manager names them too, and all others stay. A list is one
+//! field.
+
+use std::sync::Arc;
 
 use api::{Fault, Object, Strictness, Timestamp};
 use serde_json::{Map, Value, json};
 
 use crate::asked::asked;
 
-/// The field manager of everything that is applied.
-const MANAGER: &str = "sluice";
+/// The field manager of those who do not say otherwise.
+pub(super) const MANAGER: &str = "sluice";
 
 pub(super) const STATUS: &str = "status";
 
-/// What an object is given when it is made.
+/// Who applies, and what an object is given when it is made.
 #[derive(Clone, Debug)]
 pub(super) struct Given {
+    pub(super) manager: Arc<str>,
     pub(super) now: Timestamp,
     pub(super) uid: String,
 }
@@ -52,7 +56,7 @@ pub(super) fn merge(
     let merged = match existing {
         None => created(wanted, given),
         Some(existing) => {
-            let merged = changed(existing, wanted);
+            let merged = changed(existing, wanted, &given.manager);
             if merged == *existing {
                 return Ok(Merged::Unchanged);
             }
@@ -94,7 +98,7 @@ fn wanted(manifest: &Value) -> Result<Value, Vec<Fault>> {
 }
 
 fn created(wanted: Value, given: &Given) -> Value {
-    let mark = applied_mark(&fields_of(&wanted));
+    let mark = applied_mark(&given.manager, &fields_of(&wanted));
     let mut created = wanted;
     edit_metadata(&mut created, |metadata| {
         metadata.insert("uid".to_owned(), given.uid.clone().into());
@@ -106,16 +110,20 @@ fn created(wanted: Value, given: &Given) -> Value {
     created
 }
 
-fn changed(existing: &Value, wanted: Value) -> Value {
-    let mut marks = vec![applied_mark(&fields_of(&wanted))];
-    marks.extend(managed(existing).filter(|mark| !is_applied(mark)).cloned());
+fn changed(existing: &Value, wanted: Value, manager: &str) -> Value {
+    let is_own =
+        |mark: &&Value| is_applied(mark) && mark.get("manager").is_some_and(|is| is == manager);
+    let mut marks = vec![applied_mark(manager, &fields_of(&wanted))];
+    marks.extend(managed(existing).filter(|mark| !is_own(mark)).cloned());
     let mut changed = existing.clone();
-    let before = managed(existing).find(|mark| is_applied(mark));
+    let before = managed(existing).find(is_own);
     if let Some(mut before) = before.and_then(|mark| mark.get("fieldsV1")).cloned() {
         if !takes_status_from_manifest(existing) {
             remove(&mut before, "f:status");
         }
-        withdraw(&mut changed, &before, &wanted);
+        let others = managed(existing).filter(|mark| !is_own(mark));
+        let others: Vec<&Value> = others.filter_map(|mark| mark.get("fieldsV1")).collect();
+        withdraw(&mut changed, &before, &wanted, &others);
     }
     set(&mut changed, wanted);
     let is_asked = asked(existing) != asked(&changed);
@@ -130,23 +138,27 @@ fn changed(existing: &Value, wanted: Value) -> Value {
     changed
 }
 
-/// Removes the fields that were named before and are not wanted any more.
-fn withdraw(from: &mut Value, named: &Value, wanted: &Value) {
+/// Removes the fields that were named before, are not wanted any more, and are nobody else's.
+fn withdraw(from: &mut Value, named: &Value, wanted: &Value, others: &[&Value]) {
     let (Value::Object(from), Value::Object(named)) = (from, named) else {
         return;
     };
-    for (name, below) in named {
-        let Some(name) = name.strip_prefix("f:") else {
-            continue;
-        };
-        let Some(value) = from.get_mut(name) else {
+    for (field, below) in named {
+        let Some((name, value)) = field
+            .strip_prefix("f:")
+            .and_then(|name| Some((name, from.get_mut(name)?)))
+        else {
             continue;
         };
         let still = wanted.get(name);
-        withdraw(value, below, still.unwrap_or(&Value::Null));
+        let others: Vec<&Value> = others
+            .iter()
+            .filter_map(|fields| fields.get(field))
+            .collect();
+        withdraw(value, below, still.unwrap_or(&Value::Null), &others);
         // What others have put into it keeps it.
         let is_empty = value.as_object().is_none_or(Map::is_empty);
-        if still.is_none() && is_empty {
+        if still.is_none() && is_empty && others.is_empty() {
             from.remove(name);
         }
     }
@@ -172,15 +184,14 @@ fn fields_of(value: &Value) -> Value {
         .into()
 }
 
-fn applied_mark(fields: &Value) -> Value {
+fn applied_mark(manager: &str, fields: &Value) -> Value {
     json!({
-        "manager": MANAGER, "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": fields,
+        "manager": manager, "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": fields,
     })
 }
 
 fn is_applied(mark: &Value) -> bool {
-    let is = |name: &str, value: &str| mark.get(name).is_some_and(|is| is == value);
-    is("manager", MANAGER) && is("operation", "Apply")
+    mark.get("operation").is_some_and(|is| is == "Apply")
 }
 
 fn managed(document: &Value) -> impl Iterator<Item = &Value> {

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
-use std::time::Duration;
 
 use api::{Change, Fault, Key, Kind};
 use etcd_client::{
@@ -12,7 +11,7 @@ use etcd_client::{
 use serde_json::Value;
 use tokio::sync::{mpsc, watch as latest};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 
 use super::document::{change, read};
@@ -28,9 +27,6 @@ const PAGE: i64 = 128;
 
 /// How many reports may wait. When they are that many etcd is read no further.
 const WAITING: usize = 16;
-
-/// How long a watch may take to begin.
-const BEGIN_WITHIN: Duration = Duration::from_secs(5);
 
 /// One thing that was seen in etcd, as the JSON that it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -260,8 +256,7 @@ impl Task {
             let root = root.clone();
             async move { watches(&client).watch(root, Some(options)).await }
         });
-        let late = |_| Failure::Unavailable("the watch does not begin".to_owned());
-        timeout(BEGIN_WITHIN, stream).await.map_err(late)?
+        stream.await
     }
 
     async fn on_message(&mut self, message: &WatchResponse) -> Result<(), Stop> {

@@ -1,6 +1,7 @@
 //! Writes objects and statuses: each write is one transaction on what was seen.
 
 use std::fs;
+use std::sync::Arc;
 
 use api::{Fault, Key, Object, StatusPatch, Strictness, Timestamp, Version};
 use etcd_client::{Compare, CompareOp, KeyValue, ResponseHeader, Txn, TxnOp, TxnOpResponse};
@@ -162,7 +163,7 @@ impl Fleet {
         let key = object.key();
         let path = self.layout.object(&key);
         let (existing, revision) = self.seen(&path, &key).await?;
-        let merged = merge(existing.as_ref(), manifest, &given()?);
+        let merged = merge(existing.as_ref(), manifest, &self.given()?);
         let merged = merged.map_err(|faults| WriteError::Forbidden(listed(&faults)))?;
         let (applied, document) = match merged {
             Merged::Unchanged => (Applied::Unchanged, None),
@@ -218,14 +219,17 @@ impl Objects for Fleet {
     }
 }
 
-fn given() -> Result<Given, WriteError> {
-    let uid = fs::read_to_string("/proc/sys/kernel/random/uuid");
-    let uid = uid.map_err(|error| WriteError::Unavailable(format!("making a uid: {error}")))?;
-    let now = Timestamp::now();
-    Ok(Given {
-        now: Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now),
-        uid: uid.trim().to_owned(),
-    })
+impl Fleet {
+    fn given(&self) -> Result<Given, WriteError> {
+        let uid = fs::read_to_string("/proc/sys/kernel/random/uuid");
+        let uid = uid.map_err(|error| WriteError::Unavailable(format!("making a uid: {error}")))?;
+        let now = Timestamp::now();
+        Ok(Given {
+            manager: Arc::clone(&self.manager),
+            now: Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now),
+            uid: uid.trim().to_owned(),
+        })
+    }
 }
 
 pub(super) fn listed(faults: &[Fault]) -> String {

@@ -1,7 +1,7 @@
 //! etcd goes, forgets, and comes back.
 
-use store::Objects as _;
 use store::etcd::{ConnectOptions, Fleet};
+use store::{Objects as _, Source as _, WriteError};
 use tokio::time::timeout;
 
 use crate::server::{Etcd, LIMIT, program, urls};
@@ -84,6 +84,44 @@ async fn a_cut_without_a_compaction_is_gone_on_from() {
 
     // Nothing was listed a second time.
     assert_eq!(follower.synced, api::Kind::ALL.len());
+}
+
+#[tokio::test]
+async fn an_etcd_that_says_nothing_more_is_noticed() {
+    let Some(program) = program() else { return };
+    let etcd = Etcd::start(&program);
+    let fleet = fleet(&etcd.url);
+    fleet.apply(&pool("blue", "10.0.0.0/24")).await.unwrap();
+    let mut trouble = fleet.source(api::Kind::ALL);
+    let mut follower = Follower::of(&fleet);
+    follower.synced().await;
+    let mut told = trouble.trouble();
+    let following = tokio::spawn(async move {
+        loop {
+            trouble.next().await;
+        }
+    });
+
+    etcd.freeze(true);
+    let noticed = timeout(LIMIT, told.wait_for(Option::is_some)).await;
+    let noticed = noticed.is_ok_and(|told| told.is_ok());
+    let refused = fleet.apply(&pool("red", "10.0.2.0/24")).await;
+    etcd.freeze(false);
+    eventually("it takes writes again", || async {
+        fleet.apply(&pool("green", "10.0.1.0/24")).await.is_ok()
+    })
+    .await;
+    follower
+        .until("green", |known| known.has(&pool_key("green")))
+        .await;
+    following.abort();
+
+    assert!(noticed);
+    assert!(
+        matches!(refused, Err(WriteError::Unavailable(_))),
+        "{refused:?}"
+    );
+    assert_eq!(follower.gone, 0);
 }
 
 #[tokio::test]

@@ -91,6 +91,14 @@ impl Etcd {
         }
     }
 
+    /// Stops the process from running without ending it, or lets it go on.
+    pub(crate) fn freeze(&self, frozen: bool) {
+        let signal = if frozen { "-STOP" } else { "-CONT" };
+        let pid = self.process.as_ref().unwrap().id().to_string();
+        let status = Command::new("kill").args([signal, &pid]).status().unwrap();
+        assert!(status.success());
+    }
+
     /// Starts the process on what it had.
     pub(crate) fn resume(&mut self) {
         let log = fs::File::options()

@@ -60,6 +60,36 @@ fn a_field_that_is_not_named_any_more_goes_and_one_of_another_stays() {
 }
 
 #[test]
+fn who_applies_takes_nothing_of_another_who_applies() {
+    let node = |labels: Value| json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n", "labels": labels}});
+    let by = |manager: &str, existing: Option<&Value>, labels: Value| {
+        let given = Given {
+            manager: manager.into(),
+            ..given()
+        };
+        match merge(existing, &node(labels), &given).unwrap() {
+            Merged::Created(made) | Merged::Changed(made) => made,
+            Merged::Unchanged => existing.unwrap().clone(),
+        }
+    };
+
+    let of_agent = by("agent", None, json!({"host": "n"}));
+    let of_both = by(
+        "person",
+        Some(&of_agent),
+        json!({"host": "n", "rack": "r1"}),
+    );
+    let again = by("agent", Some(&of_both), json!({"host": "n"}));
+    let less = by("person", Some(&again), json!({"zone": "z"}));
+
+    assert_eq!(again, of_both);
+    assert_eq!(
+        less["metadata"]["labels"],
+        json!({"host": "n", "zone": "z"})
+    );
+}
+
+#[test]
 fn a_value_without_one_is_not_named() {
     let mut manifest = pool(&["10.0.0.0/24"]);
     let made = apply(None, &manifest);
@@ -158,6 +188,7 @@ fn pool(blocks: &[&str]) -> Value {
 
 fn given() -> Given {
     Given {
+        manager: MANAGER.into(),
         now: "2026-11-20T12:00:00Z".parse().unwrap(),
         uid: "6a1c".to_owned(),
     }
