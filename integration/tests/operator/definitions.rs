@@ -1,6 +1,6 @@
 //! Which definitions of custom resources an operator installs, replaces and leaves alone.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::field::{Field, SHORT, run};
 
@@ -91,7 +91,8 @@ fn definition(name: &str) -> Result<String> {
 
 fn version(field: &Field, plural: &str) -> Result<String> {
     let definition = field.plane.json(&format!("get crd {plural}.cilium.io"))?;
-    Ok(definition["metadata"]["resourceVersion"].to_string())
+    let version = definition.pointer("/metadata/resourceVersion");
+    Ok(version.context("it has no version")?.to_string())
 }
 
 fn versions(field: &Field, names: &str) -> Result<Vec<String>> {
