@@ -139,9 +139,9 @@ impl Flags {
         let names_source = self.kubeconfig.is_some() || !self.etcd.is_empty();
         match &mut config.role {
             RoleConfig::Edge(edge) => {
-                edge.source = source
-                    .filter(|_| names_source)
-                    .unwrap_or(edge.source.clone());
+                if let Some(named) = source.filter(|_| names_source) {
+                    edge.source.replace(named);
+                }
                 edge.state_dir = self.state_dir.or(edge.state_dir.take());
                 edge.source.fill(self.namespace, environment);
             }
@@ -180,6 +180,15 @@ impl Flags {
 }
 
 impl SourceConfig {
+    /// Another source is named; what a fleet's node says of itself stays.
+    fn replace(&mut self, mut named: Self) {
+        if let (Self::Etcd(of_file), Self::Etcd(named)) = (&*self, &mut named) {
+            named.labels.clone_from(&of_file.labels);
+            named.addresses.clone_from(&of_file.addresses);
+        }
+        *self = named;
+    }
+
     fn fill(&mut self, namespace: Option<String>, environment: &Environment) {
         if let Self::Kubernetes(kubernetes) = self {
             let given = namespace.or_else(|| environment.namespace.clone());
@@ -274,6 +283,23 @@ mod tests {
         ] {
             assert!(Line::try_parse_from(words(line)).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn what_a_node_says_of_itself_stays_when_another_etcd_is_named() {
+        let etcd = |url: &str, rack: &str| Etcd {
+            endpoints: vec![url.into()],
+            labels: [("rack".to_owned(), rack.to_owned())].into(),
+            ..Etcd::default()
+        };
+        let mut source = SourceConfig::Etcd(etcd("http://file", "r1"));
+
+        source.replace(SourceConfig::Etcd(Etcd {
+            labels: std::collections::BTreeMap::new(),
+            ..etcd("http://line", "")
+        }));
+
+        assert_eq!(source, SourceConfig::Etcd(etcd("http://line", "r1")));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use bgp_speaker::{Exit, Speaker};
@@ -11,6 +11,7 @@ use desired::{Facts, Forwarding, Progress, Role};
 use operator::{OperatorHandle, Report};
 use store::{HubHandle, Overrides};
 use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 use types::NodeName;
 use xdp_l4lb::{AttachMode, Balancer, BalancerConfig, Outer, Sizes, Sources};
 use xdp_l4lb_core::Capacity;
@@ -29,6 +30,9 @@ const MAGLEV_SEED: u64 = 0x736c_7569_6365_3031;
 
 /// ICMP errors a second that each CPU generates at most.
 const ERROR_RATE: u32 = 100;
+
+/// How long the end of the agent waits until the operators' lease is given back.
+const LEAVE: Duration = Duration::from_secs(3);
 
 /// The parts of a running node, as the API sees them.
 pub(super) struct Node {
@@ -91,10 +95,7 @@ pub(crate) async fn run(config: &Config, own: &Edge) -> Result<()> {
         () = stop::requested() => Ok(()),
     };
     tracing::info!("stopping; traffic goes on");
-    if let Some(guide) = &node.guide {
-        guide.leave().await;
-    }
-    node.speaker.clone().stop(Exit::Restart).await;
+    tokio::join!(node.leave(), node.speaker.clone().stop(Exit::Restart));
     outcome
 }
 
@@ -104,14 +105,7 @@ async fn start(
     own: &Edge,
 ) -> Result<(Node, Option<mpsc::Sender<operator::Input>>)> {
     let opened = Opened::open(&config.node, own).await?;
-    let balancer = match &own.balancer {
-        Some(settings) => Some(
-            Balancer::start(balancer_config(&config.bpf_dir, settings))
-                .await
-                .context("starting the balancer")?,
-        ),
-        None => None,
-    };
+    let balancer = start_balancer(config, own).await?;
     let boot = Boot::of(own.state_dir.as_deref(), &config.socket);
     let live = match &balancer {
         Some(balancer) => !balancer.state().borrow().ready.is_empty(),
@@ -146,6 +140,16 @@ async fn start(
     Ok((node, inputs))
 }
 
+async fn start_balancer(config: &Config, own: &Edge) -> Result<Option<Balancer>> {
+    let Some(settings) = &own.balancer else {
+        return Ok(None);
+    };
+    let balancer = Balancer::start(balancer_config(&config.bpf_dir, settings))
+        .await
+        .context("starting the balancer")?;
+    Ok(Some(balancer))
+}
+
 /// What is known of this node without any object.
 fn facts(config: &Config, own: &Edge, node: &Node) -> Facts {
     Facts {
@@ -164,6 +168,15 @@ fn facts(config: &Config, own: &Edge, node: &Node) -> Facts {
 }
 
 impl Node {
+    /// Leaves the election of an operator, if this node takes part, as long as others can be told.
+    async fn leave(&self) {
+        if let Some(guide) = &self.guide
+            && timeout(LEAVE, guide.leave()).await.is_err()
+        {
+            tracing::warn!("the operators' lease is not given back; it runs out");
+        }
+    }
+
     /// What the parts were told last.
     pub(super) fn told(&self) -> MutexGuard<'_, Told> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)

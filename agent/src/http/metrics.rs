@@ -108,6 +108,16 @@ impl Metrics {
         let help = "Stores into kernel tables";
         self.registry
             .register("sluicegate_agent_stores", help, stores);
+        self.shared(moment);
+        self.bgp(&moment.peers);
+        if let Some(lb) = &moment.lb {
+            self.tables(lb);
+        }
+    }
+
+    /// What others decide of the node, or it for others.
+    fn shared(&mut self, moment: &Moment) {
+        let status = &moment.status;
         self.gauge(
             "sluicegate_agent_withdrawn",
             "1 while the node is taken out of service by order",
@@ -129,10 +139,6 @@ impl Metrics {
                 operator.holder.is_some().into(),
             ),
             None => self.ipam(&status.ipam, &moment.pools),
-        }
-        self.bgp(&moment.peers);
-        if let Some(lb) = &moment.lb {
-            self.tables(lb);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use agent_api::{Bgp, Role, Source, SourceKind, Status};
+use agent_api::{Bgp, Interface, Role, Source, SourceKind, Status};
 use anyhow::Result;
 
 use crate::args::Output;
@@ -16,88 +16,96 @@ pub(super) fn run(client: &Client<'_>, output: Output) -> Result<bool> {
     Ok(status.ready)
 }
 
-fn render(status: &Status, wide: bool) -> String {
-    let mut text = String::new();
-    let mut line = |label: &str, value: &str| {
+/// Lines of a label and a value.
+#[derive(Default)]
+struct Lines(String);
+
+impl Lines {
+    fn line(&mut self, label: &str, value: &str) {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{label:<14}{value}");
+        let _ = writeln!(self.0, "{label:<14}{value}");
+    }
+
+    /// The label stands before the first of them.
+    fn list<T: AsRef<str>>(&mut self, label: &str, values: impl IntoIterator<Item = T>) {
+        for (number, value) in values.into_iter().enumerate() {
+            self.line(if number == 0 { label } else { "" }, value.as_ref());
+        }
+    }
+}
+
+fn render(status: &Status, wide: bool) -> String {
+    let mut lines = Lines::default();
+    let Status { node, role, .. } = status;
+    lines.line("Node", &format!("{node} ({role})"));
+    let up = age(status.uptime_secs);
+    lines.line("Agent", &format!("{}, up {up}", status.version));
+    lines.line("Ready", if status.ready { "yes" } else { "no" });
+    origin(&mut lines, status, wide);
+    lines.list("Problems", &status.problems);
+    lines.list("Remarks", &status.remarks);
+    let (ready, wanted) = (status.vips_ready, status.vips_wanted);
+    let how = match role {
+        Role::Balancer => Some("in place"),
+        Role::Announcer => Some("announced"),
+        // It balances and announces nothing.
+        Role::Backend => None,
     };
-    line("Node", &format!("{} ({})", status.node, status.role));
-    line(
-        "Agent",
-        &format!("{}, up {}", status.version, age(status.uptime_secs)),
-    );
-    line("Ready", if status.ready { "yes" } else { "no" });
+    if let Some(how) = how {
+        lines.line("VIPs", &format!("{ready} of {wanted} {how}"));
+        lines.line("BGP", &sessions(&status.bgp));
+    }
+    lines.list("Interfaces", status.interfaces.iter().map(interface));
+    let drained: Vec<String> = status.drained.iter().map(ToString::to_string).collect();
+    if !drained.is_empty() {
+        lines.line("Drained", &drained.join(", "));
+    }
+    if wide {
+        let stores = format!("{} into kernel tables since the start", status.stores);
+        lines.line("Stores", &stores);
+        let objects = status.objects.iter();
+        lines.list(
+            "Objects",
+            objects.map(|of| format!("{} {}", of.count, of.kind)),
+        );
+    }
+    lines.0 + &refused(status)
+}
+
+/// Where objects come from, and who decides about them.
+fn origin(lines: &mut Lines, status: &Status, wide: bool) {
     // A directory is where a standalone node's objects always come from.
     let is_told = |source: &&Source| wide || source.kind != SourceKind::Directory;
     if let Some(source) = status.source.as_ref().filter(is_told) {
         let kind = source.kind.as_str();
-        line("Objects from", &format!("{kind} {}", source.place));
-        for fault in &source.faults {
-            line("", fault);
-        }
+        lines.line("Objects from", &format!("{kind} {}", source.place));
+        lines.list("", &source.faults);
     }
     if let Some(operator) = &status.operator {
         let holder = operator.holder.as_deref().unwrap_or("nobody known");
-        line("Operator", &format!("{holder} leads ({})", operator.lease));
+        lines.line("Operator", &format!("{holder} leads ({})", operator.lease));
     }
-    for (number, problem) in status.problems.iter().enumerate() {
-        line(if number == 0 { "Problems" } else { "" }, problem);
+}
+
+fn interface(interface: &Interface) -> String {
+    let reason = interface.reason.as_ref();
+    let reason = reason.map(|why| format!(" ({why})")).unwrap_or_default();
+    format!("{} {}{reason}", interface.name, interface.mode)
+}
+
+fn refused(status: &Status) -> String {
+    if status.refused.is_empty() {
+        return String::new();
     }
-    for (number, remark) in status.remarks.iter().enumerate() {
-        line(if number == 0 { "Remarks" } else { "" }, remark);
+    let mut table = Table::new(["Where", "Object", "Reason"]);
+    for refused in &status.refused {
+        let place = refused.place.clone().unwrap_or_default();
+        table.row([place, refused.object.clone(), refused.reason.clone()]);
     }
-    match status.role {
-        role @ (Role::Balancer | Role::Announcer) => {
-            let (ready, wanted) = (status.vips_ready, status.vips_wanted);
-            let how = if role == Role::Balancer {
-                "in place"
-            } else {
-                "announced"
-            };
-            line("VIPs", &format!("{ready} of {wanted} {how}"));
-            line("BGP", &sessions(&status.bgp));
-        }
-        // It balances and announces nothing.
-        Role::Backend => {}
-    }
-    for (number, interface) in status.interfaces.iter().enumerate() {
-        let reason = interface
-            .reason
-            .as_ref()
-            .map(|why| format!(" ({why})"))
-            .unwrap_or_default();
-        line(
-            if number == 0 { "Interfaces" } else { "" },
-            &format!("{} {}{reason}", interface.name, interface.mode),
-        );
-    }
-    let drained: Vec<String> = status.drained.iter().map(ToString::to_string).collect();
-    if !drained.is_empty() {
-        line("Drained", &drained.join(", "));
-    }
-    if wide {
-        line(
-            "Stores",
-            &format!("{} into kernel tables since the start", status.stores),
-        );
-        for (number, kind) in status.objects.iter().enumerate() {
-            line(
-                if number == 0 { "Objects" } else { "" },
-                &format!("{} {}", kind.count, kind.kind),
-            );
-        }
-    }
-    if !status.refused.is_empty() {
-        text.push_str("\nRefused (what ran before keeps running):\n");
-        let mut table = Table::new(["Where", "Object", "Reason"]);
-        for refused in &status.refused {
-            let place = refused.place.clone().unwrap_or_default();
-            table.row([place, refused.object.clone(), refused.reason.clone()]);
-        }
-        text.push_str(&table.render(""));
-    }
-    text
+    format!(
+        "\nRefused (what ran before keeps running):\n{}",
+        table.render("")
+    )
 }
 
 fn sessions(bgp: &Bgp) -> String {
