@@ -144,7 +144,17 @@ pub(crate) const LAYERS: &[Layer] = &[
 /// The one place that a crate of a layer may not reach although the layer below is allowed:
 /// cores and shells know no objects and no store.
 pub(crate) const ONLY_FROM: &[(&str, &[&str])] = &[
-    ("api", &["desired", "store", "operator", "agent", "cli"]),
+    (
+        "api",
+        &[
+            "desired",
+            "store",
+            "operator",
+            "agent",
+            "cli",
+            "integration",
+        ],
+    ),
     (
         "lb-ipam",
         &["desired", "operator", "agent", "cli", "integration"],

@@ -97,11 +97,13 @@ pub(super) fn join(node: &NodeName, etcd: &Etcd, own: &Edge) -> Result<Opened> {
         identity,
         registration: tokio::spawn(register(fleet.clone(), own_node(node, etcd))),
     };
+    let source = fleet.source(Role::Agent.kinds().iter().copied());
     Ok(Opened {
-        hub: Hub::spawn(fleet.source(Role::Agent.kinds().iter().copied())),
         origin: Origin::Etcd {
             urls: etcd.endpoints.join(","),
+            trouble: source.trouble(),
         },
+        hub: Hub::spawn(source),
         overrides: orders(own)?,
         role: Role::Agent,
         duties: None,

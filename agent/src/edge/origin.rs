@@ -80,6 +80,8 @@ pub(super) enum Origin {
     Etcd {
         /// Where its members are.
         urls: String,
+        /// Why it cannot be followed.
+        trouble: watch::Receiver<Option<std::sync::Arc<str>>>,
     },
 }
 
@@ -115,10 +117,10 @@ impl Origin {
                 faults: in_words(&troubles.borrow()),
             },
             #[cfg(feature = "etcd")]
-            Self::Etcd { urls } => Source {
+            Self::Etcd { urls, trouble } => Source {
                 kind: SourceKind::Etcd,
                 place: urls.clone(),
-                faults: Vec::new(),
+                faults: trouble.borrow().iter().map(ToString::to_string).collect(),
             },
         }
     }

@@ -55,7 +55,11 @@ pub(super) struct Reports {
 struct Reporter {
     /// When the last write ended, and on which version it was.
     written: Option<(Instant, Version)>,
-    failures: u32,
+    /// Writes in a row that came to nothing: refused, or of what was written before, since a definition
+    /// that lacks a field never shows it.
+    vain: u32,
+    /// What was written last.
+    told: Option<NodeStatus>,
 }
 
 impl Reports {
@@ -80,8 +84,8 @@ impl Reports {
                 else {
                     continue;
                 };
-                let result = remote.write(key, seen.clone(), patch).await;
-                let trouble = reporter.on_written(Instant::now(), seen, &result);
+                let result = remote.write(key, seen.clone(), patch.clone()).await;
+                let trouble = reporter.on_written(Instant::now(), seen, patch, &result);
                 if trouble != *tell.borrow() {
                     if let Some(error) = &trouble {
                         tracing::warn!(%error, "the state of sessions is not written");
@@ -122,11 +126,16 @@ impl Reporter {
             Difference::None if conditions.is_empty() => return None,
             Difference::None => PAUSE,
         };
+        let is_new = self
+            .told
+            .as_ref()
+            .is_some_and(|told| difference(told, &sessions) != Difference::None);
         let version = store::version_of(&Object::CiliumBGPNodeConfig(Arc::clone(config)));
         if let Some((at, on)) = &self.written {
             // What was written is yet to be seen, or the object has changed meanwhile.
             let unseen = *on == version && now.duration_since(*at) < COUNTS_PAUSE;
-            if unseen || now.duration_since(*at) < self.pause(pause) {
+            let vain = if is_new { 0 } else { self.vain };
+            if unseen || now.duration_since(*at) < doubled(pause, vain) {
                 return None;
             }
         }
@@ -144,26 +153,38 @@ impl Reporter {
         &mut self,
         now: Instant,
         seen: Version,
+        patch: StatusPatch,
         result: &Result<(), WriteError>,
     ) -> Option<WriteError> {
         self.written = Some((now, seen));
+        let is_same = match (&self.told, &patch.bgp) {
+            (Some(told), Some(written)) => difference(told, written) == Difference::None,
+            (None, _) | (_, None) => false,
+        };
+        self.vain = if is_same {
+            self.vain.saturating_add(1)
+        } else {
+            0
+        };
+        self.told = patch.bgp;
         match result {
+            Ok(()) => None,
             // A newer view says more, and comes by itself.
-            Ok(()) | Err(WriteError::Conflict | WriteError::Gone) => {
-                self.failures = 0;
+            Err(WriteError::Conflict | WriteError::Gone) => {
+                self.vain = 0;
                 None
             }
             Err(error @ (WriteError::Forbidden(_) | WriteError::Unavailable(_))) => {
-                self.failures = self.failures.saturating_add(1);
+                self.vain = self.vain.max(1);
                 Some(error.clone())
             }
         }
     }
+}
 
-    fn pause(&self, usual: Duration) -> Duration {
-        let doubled = usual.saturating_mul(2_u32.saturating_pow(self.failures.min(16)));
-        doubled.min(LONGEST_PAUSE)
-    }
+fn doubled(pause: Duration, times: u32) -> Duration {
+    let doubled = pause.saturating_mul(2_u32.saturating_pow(times.min(16)));
+    doubled.min(LONGEST_PAUSE)
 }
 
 /// How two statuses differ.
@@ -371,11 +392,8 @@ mod tests {
         let (_, seen, patch) = reporter
             .consider(start, &subject(&down, "1"), up.clone())
             .unwrap();
-        assert_eq!(
-            (seen.clone(), patch.bgp),
-            (Version::new("1"), Some(up.clone()))
-        );
-        reporter.on_written(start, seen, &Ok(()));
+        assert_eq!((&seen, &patch.bgp), (&Version::new("1"), &Some(up.clone())));
+        reporter.on_written(start, seen, patch, &Ok(()));
 
         let of = |at, shown: &Subject, found: &NodeStatus| {
             reporter
@@ -400,7 +418,7 @@ mod tests {
 
         for _ in 0..20 {
             let error = Err(forbidden.clone());
-            let said = reporter.on_written(start, Version::new("0"), &error);
+            let said = reporter.on_written(start, Version::new("0"), written(up()), &error);
             assert_eq!(said, Some(forbidden.clone()));
         }
 
@@ -411,7 +429,28 @@ mod tests {
                 .consider(start + LONGEST_PAUSE, &down, up())
                 .is_some()
         );
-        assert_eq!(reporter.on_written(start, Version::new("1"), &Ok(())), None);
+        let said = reporter.on_written(start, Version::new("1"), written(up()), &Ok(()));
+        assert_eq!(said, None);
+    }
+
+    #[test]
+    fn what_a_definition_does_not_show_is_not_written_again_and_again() {
+        let start = Instant::now();
+        let mut reporter = Reporter::default();
+        let up = || sessions(&[peer(Some(0), 0)], now());
+        let down = || sessions(&[peer(None, 0)], now());
+
+        for version in 0..20 {
+            let version = Version::new(version.to_string());
+            reporter.on_written(start, version, written(up()), &Ok(()));
+        }
+
+        let at = |after, found| reporter.consider(start + after, &subject(&down(), "99"), found);
+        assert_eq!(at(LONGEST_PAUSE - LOOK, up()), None);
+        assert!(at(LONGEST_PAUSE, up()).is_some());
+        let mut other = peer(Some(0), 0);
+        other.peer_asn = Some("65002".parse().unwrap());
+        assert!(at(PAUSE, sessions(&[other], now())).is_some());
     }
 
     #[test]
@@ -435,6 +474,13 @@ mod tests {
             patch.conditions.keys().collect::<Vec<_>>(),
             ["cilium.io/BGPReconcileError"]
         );
+    }
+
+    fn written(sessions: NodeStatus) -> StatusPatch {
+        StatusPatch {
+            bgp: Some(sessions),
+            ..StatusPatch::default()
+        }
     }
 
     fn now() -> Timestamp {

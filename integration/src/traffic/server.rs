@@ -1,5 +1,6 @@
 //! An HTTP server on a host: `/` names the host, `/transfer/SEED/BLOCKS/PAUSE_MS` sends a pattern.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv6Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -23,7 +24,7 @@ pub struct Server {
 pub(super) struct Shared {
     pub(super) stopped: AtomicBool,
     requests: AtomicU64,
-    pub(super) open: Mutex<Vec<TcpStream>>,
+    pub(super) open: Mutex<BTreeMap<u64, TcpStream>>,
 }
 
 impl Server {
@@ -61,7 +62,7 @@ impl Drop for Server {
             .open
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        for connection in open.drain(..) {
+        for connection in std::mem::take(&mut *open).into_values() {
             let _ = connection.shutdown(Shutdown::Both);
         }
         drop(open);
@@ -73,7 +74,7 @@ impl Drop for Server {
 }
 
 pub(super) fn accept(listener: &TcpListener, shared: &Arc<Shared>, name: &str) {
-    for connection in listener.incoming() {
+    for (number, connection) in (0..).zip(listener.incoming()) {
         if shared.stopped.load(Ordering::SeqCst) {
             return;
         }
@@ -83,7 +84,7 @@ pub(super) fn accept(listener: &TcpListener, shared: &Arc<Shared>, name: &str) {
                 .open
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .push(copy);
+                .insert(number, copy);
         }
         let shared = Arc::clone(shared);
         let name = name.to_owned();
@@ -91,9 +92,8 @@ pub(super) fn accept(listener: &TcpListener, shared: &Arc<Shared>, name: &str) {
             // A client that hangs up is its own business.
             let _ = serve(&connection, &shared, &name);
             let _ = connection.shutdown(Shutdown::Both);
-            let peer = connection.peer_addr().ok();
             let mut open = shared.open.lock().unwrap_or_else(PoisonError::into_inner);
-            open.retain(|other| other.peer_addr().ok() != peer);
+            open.remove(&number);
         });
     }
 }

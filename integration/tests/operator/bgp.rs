@@ -53,16 +53,13 @@ fn every_selected_node_has_a_node_config_that_goes_with_the_cluster_config() {
         quiet(field, &operator)?;
 
         // What somebody else changes is put right.
-        let edit = r#"{"spec":{"bgpInstances":[]}}"#;
+        let edit = r#"{"spec":{"bgpInstances":[{"name":"edge","localASN":65999}]}}"#;
         field
             .plane
             .kubectl_with(&["patch", "cbgpnode", "n1", "--type=merge", "-p", edit], "")?;
         until("n1's config is as it was", PATIENCE, || {
             let config = field.plane.json("get ciliumbgpnodeconfig n1")?;
-            ensure!(
-                config["spec"]["bgpInstances"][0]["name"] == "edge",
-                "{config}"
-            );
+            ensure!(config["spec"]["bgpInstances"][0] == *instance, "{config}");
             Ok(())
         })?;
 

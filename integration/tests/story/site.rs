@@ -64,7 +64,7 @@ enum Source {
     Directory,
     Fleet(Etcd),
     Cluster {
-        plane: ControlPlane,
+        plane: Box<ControlPlane>,
         account: PathBuf,
         operator: Option<Process>,
     },
@@ -154,7 +154,7 @@ impl Site {
             agent: Agent::in_cluster(&host, NODE, &agents, &[]),
             source: Source::Cluster {
                 account: plane.token_of(NAMESPACE, "sluicegate-operator")?,
-                plane,
+                plane: Box::new(plane),
                 operator: None,
             },
             host,

@@ -39,16 +39,14 @@ const OF_THE_USER: [&str; 3] = [
 impl Failure {
     /// What the client's error means.
     pub(super) fn of(error: &etcd_client::Error) -> Self {
-        match error {
-            etcd_client::Error::GRpcStatus(status) => {
-                let message = status.message().trim_start_matches("etcdserver: ");
-                Self::of_status(status.code().into(), with_causes(message, status))
-            }
-            etcd_client::Error::TransportError(error) => {
-                Self::Unavailable(with_causes(&error.to_string(), error))
-            }
-            error => Self::Unavailable(error.to_string()),
+        if let etcd_client::Error::GRpcStatus(status) = error {
+            let message = status.message().trim_start_matches("etcdserver: ");
+            return Self::of_status(status.code().into(), with_causes(message, status));
         }
+        if let etcd_client::Error::TransportError(error) = error {
+            return Self::Unavailable(with_causes(&error.to_string(), error));
+        }
+        Self::Unavailable(error.to_string())
     }
 
     fn of_status(code: i32, message: String) -> Self {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use api::{Fault, Key, Kind};
-use etcd_client::{GetOptions, KeyValue};
+use etcd_client::{GetOptions, KeyValue, ResponseHeader};
 use serde_json::Value;
 
 use super::document::read;
@@ -122,7 +122,7 @@ impl Fleet {
             });
             let page = page.await.map_err(|failure| self.about(failure, &root))?;
             if revision == 0 {
-                revision = page.header().map_or(0, |header| header.revision());
+                revision = page.header().map_or(0, ResponseHeader::revision);
             }
             for kv in page.kvs() {
                 let Some(key) = self.layout.key_of(kv.key()) else {

@@ -94,7 +94,7 @@ fn wanted(manifest: &Value) -> Result<Value, Vec<Fault>> {
 }
 
 fn created(wanted: Value, given: &Given) -> Value {
-    let mark = applied_mark(fields_of(&wanted));
+    let mark = applied_mark(&fields_of(&wanted));
     let mut created = wanted;
     edit_metadata(&mut created, |metadata| {
         metadata.insert("uid".to_owned(), given.uid.clone().into());
@@ -107,7 +107,7 @@ fn created(wanted: Value, given: &Given) -> Value {
 }
 
 fn changed(existing: &Value, wanted: Value) -> Value {
-    let mut marks = vec![applied_mark(fields_of(&wanted))];
+    let mut marks = vec![applied_mark(&fields_of(&wanted))];
     marks.extend(managed(existing).filter(|mark| !is_applied(mark)).cloned());
     let mut changed = existing.clone();
     let before = managed(existing).find(|mark| is_applied(mark));
@@ -172,7 +172,7 @@ fn fields_of(value: &Value) -> Value {
         .into()
 }
 
-fn applied_mark(fields: Value) -> Value {
+fn applied_mark(fields: &Value) -> Value {
     json!({
         "manager": MANAGER, "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": fields,
     })

@@ -3,7 +3,7 @@
 use std::fs;
 
 use api::{Fault, Key, Object, StatusPatch, Strictness, Timestamp, Version};
-use etcd_client::{Compare, CompareOp, KeyValue, Txn, TxnOp, TxnOpResponse};
+use etcd_client::{Compare, CompareOp, KeyValue, ResponseHeader, Txn, TxnOp, TxnOpResponse};
 use serde_json::Value;
 
 use super::document::{object, read, stored, with_status};
@@ -58,7 +58,7 @@ impl Fleet {
         });
         let answer = answer.await.map_err(|failure| self.about(failure, path))?;
         if answer.succeeded() {
-            let revision = answer.header().map_or(0, |header| header.revision());
+            let revision = answer.header().map_or(0, ResponseHeader::revision);
             return Ok(Swap::Done(revision));
         }
         let mut found = answer

@@ -311,9 +311,10 @@ fn sync(path: &Path) -> io::Result<()> {
 
 fn unwritten(path: &Path, error: &io::Error) -> WriteError {
     let reason = format!("{}: {error}", path.display());
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::Interrupted => WriteError::Unavailable(reason),
-        _ => WriteError::Forbidden(reason),
+    if matches!(error.kind(), io::ErrorKind::StorageFull) {
+        WriteError::Unavailable(reason)
+    } else {
+        WriteError::Forbidden(reason)
     }
 }
 

@@ -3,7 +3,8 @@
 use api::Key;
 use serde_json::Value;
 
-use super::file::FileRead;
+use super::file::{FileRead, ReadObject};
+use crate::yaml::Document;
 
 /// Why a file's text cannot be changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,9 +47,7 @@ pub(super) fn replaced(
     let edited = format!("{}{head}{body}{}", parts.before, parts.after);
     let is_right = |read: &FileRead| {
         let mut found = read.objects.iter().filter(|object| object.key == *key);
-        let is_new = |found: &super::file::ReadObject| {
-            found.manifest.as_ref().is_ok_and(|is| **is == *manifest)
-        };
+        let is_new = |found: &ReadObject| found.manifest.as_ref().is_ok_and(|is| **is == *manifest);
         found.next().is_some_and(is_new) && found.next().is_none()
     };
     checked(file, text, edited, key, is_right)
@@ -154,7 +153,7 @@ fn is_marker(line: &str, marker: &str) -> bool {
 
 fn is_list(document: &str) -> bool {
     let documents = crate::yaml::parse(document.as_bytes()).unwrap_or_default();
-    let mut values = documents.iter().map(|document| document.value());
+    let mut values = documents.iter().map(Document::value);
     values.any(|value| value.get("kind").is_some_and(|kind| kind == "List"))
 }
 

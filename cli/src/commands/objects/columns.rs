@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use api::{Kind, Timestamp, crd};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::age::age;
 
@@ -281,7 +281,7 @@ fn secret(document: &Value, age: String) -> Vec<String> {
         document
             .get(field)
             .and_then(Value::as_object)
-            .map_or(0, |map| map.len())
+            .map_or(0, Map::len)
     };
     vec![
         text(document, "/type").unwrap_or("Opaque").to_owned(),

@@ -37,7 +37,7 @@ pub(super) fn shown(mut document: Value) -> Value {
 }
 
 /// Documents as one.
-pub(super) fn list(documents: Vec<Value>) -> Value {
+pub(super) fn list(documents: &[Value]) -> Value {
     json!({"apiVersion": "v1", "kind": "List", "items": documents})
 }
 

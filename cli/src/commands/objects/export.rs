@@ -30,7 +30,7 @@ pub(crate) fn export(args: &Args, wanted: &ExportArgs) -> Result<bool> {
         anyhow::Ok(manifests)
     })?;
     match args.output {
-        Output::Json => print(args.output, &list(manifests), |_, _| String::new())?,
+        Output::Json => print(args.output, &list(&manifests), |_, _| String::new())?,
         Output::Table | Output::Wide | Output::Yaml => {
             let text = documents(&manifests)?;
             print(Output::Table, &text, |text, _| text.clone())?;

@@ -63,14 +63,10 @@ fn show(
         Output::Wide => true,
         Output::Json | Output::Yaml => {
             let documents = found.into_iter().flat_map(|(_, documents)| documents);
-            let mut documents: Vec<Value> = documents.map(shown).collect();
-            let answer = match documents.pop() {
-                Some(only) if is_one => only,
-                Some(last) => {
-                    documents.push(last);
-                    list(documents)
-                }
-                None => list(documents),
+            let documents: Vec<Value> = documents.map(shown).collect();
+            let answer = match documents.as_slice() {
+                [only] if is_one => only.clone(),
+                all => list(all),
             };
             return print(args.output, &answer, |_, _| String::new());
         }

@@ -43,7 +43,7 @@ impl std::error::Error for Away {}
 
 /// Whether nobody was there to ask.
 pub(crate) fn is_away(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| cause.is::<Away>())
+    error.chain().any(<dyn std::error::Error>::is::<Away>)
 }
 
 /// Why something was not read or written, in words that fit both.

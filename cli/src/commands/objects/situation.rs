@@ -42,37 +42,33 @@ pub(crate) struct Given {
 /// The objects of the place that the command line, or else the environment, names.
 pub(crate) fn of_place(args: &Args, place: &PlaceArgs) -> Result<Known> {
     run(async {
-        match Place::of(args, place).await? {
-            Place::Directory { files, socket } => {
-                let found = documents(files.root(), &socket).await;
-                let values = found.into_iter().map(|(_, value)| value);
-                Ok(known(values, Layout::Nodes))
-            }
-            place => {
-                let mut values = Vec::new();
-                let mut secrets_are_hidden = false;
-                for kind in kinds() {
-                    let namespace = (kind == Kind::Secret).then_some(Facts::SECRETS_NAMESPACE);
-                    match place.list(kind, namespace).await {
-                        Ok(found) => values.extend(found),
-                        // A kind that is not installed has no objects.
-                        Err(WriteError::Gone) => {}
-                        Err(WriteError::Forbidden(_)) if kind == Kind::Secret => {
-                            secrets_are_hidden = true;
-                        }
-                        Err(error) => {
-                            return Err(error)
-                                .with_context(|| format!("listing {}", kind.plural()));
-                        }
-                    }
+        let place = Place::of(args, place).await?;
+        if let Place::Directory { files, socket } = &place {
+            let found = documents(files.root(), socket).await;
+            let values = found.into_iter().map(|(_, value)| value);
+            return Ok(known(values, Layout::Nodes));
+        }
+        let mut values = Vec::new();
+        let mut secrets_are_hidden = false;
+        for kind in kinds() {
+            let namespace = (kind == Kind::Secret).then_some(Facts::SECRETS_NAMESPACE);
+            match place.list(kind, namespace).await {
+                Ok(found) => values.extend(found),
+                // A kind that is not installed has no objects.
+                Err(WriteError::Gone) => {}
+                Err(WriteError::Forbidden(_)) if kind == Kind::Secret => {
+                    secrets_are_hidden = true;
                 }
-                let mut known = known(values, Layout::Cluster);
-                if secrets_are_hidden {
-                    assume_secrets(&mut known.objects);
+                Err(error) => {
+                    return Err(error).with_context(|| format!("listing {}", kind.plural()));
                 }
-                Ok(known)
             }
         }
+        let mut known = known(values, Layout::Cluster);
+        if secrets_are_hidden {
+            assume_secrets(&mut known.objects);
+        }
+        Ok(known)
     })
 }
 

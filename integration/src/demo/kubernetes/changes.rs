@@ -107,7 +107,9 @@ pub(super) fn node_is_drained(
     say.checked("node2 still announces: its kube-proxy forwards, and no flow had to move");
     demo.cluster.control.kubectl("uncordon node2")?;
     demo.kubectl(&format!("rollout restart deployment {SERVICE}"))?;
-    demo.settled()
+    demo.settled()?;
+    say.checked("node2 is back, and has pods again");
+    Ok(())
 }
 
 /// Every request was answered.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use super::changes::nothing_lost;
-use super::{KubernetesDemo, Say};
+use super::{KubernetesDemo, PATIENCE, Say};
 use crate::{Patience, until};
 
 /// How many requests are answered before and after the outage.
@@ -38,8 +38,12 @@ pub(super) fn api_server_stops(
         Ok(())
     })?;
     load.answers(AROUND)?;
+    demo.agents_say_it_is_away()?;
     demo.cluster.control.start_api()?;
+    let back = Instant::now();
     demo.cluster.ready()?;
+    demo.agents_see_everything()?;
+    let seen = back.elapsed().as_secs();
     demo.settled()?;
     demo.announced_by(vips, &["node1", "node2"])?;
     load.answers(AROUND)?;
@@ -52,10 +56,40 @@ pub(super) fn api_server_stops(
         "the router heard something: {before}, then {after}"
     );
     say.checked("the router heard no update and no withdrawal, before the return or after");
+    say.checked(&format!(
+        "the agents said so, and see every object again after {seen} s"
+    ));
     Ok(())
 }
 
 impl KubernetesDemo {
+    fn agents_say_it_is_away(&self) -> Result<()> {
+        for agent in &self.agents {
+            let status = agent.status()?;
+            let faults = status
+                .source
+                .map(|source| source.faults)
+                .unwrap_or_default();
+            ensure!(status.ready, "{} is not ready", agent.host().name());
+            ensure!(
+                !faults.is_empty(),
+                "{} sees nothing wrong",
+                agent.host().name()
+            );
+        }
+        Ok(())
+    }
+
+    fn agents_see_everything(&self) -> Result<()> {
+        until("the agents see everything again", PATIENCE, || {
+            for agent in &self.agents {
+                let faults = agent.status()?.source.map(|source| source.faults);
+                ensure!(faults.as_ref().is_some_and(Vec::is_empty), "{faults:?}");
+            }
+            Ok(())
+        })
+    }
+
     /// What the router counts of each node's announcements.
     fn updates(&self) -> Result<String> {
         let shown = self.router.show("show protocols all")?;
