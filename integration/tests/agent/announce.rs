@@ -144,3 +144,45 @@ fn a_withdrawn_node_announces_nothing_until_it_is_restored() {
         })
     });
 }
+
+/// A peer by `autoDiscovery`: the node's default gateway, whatever that is just now.
+#[test]
+fn a_session_follows_the_default_gateway() {
+    run(|lab| {
+        let nodes = Nodes::build(lab)?;
+        nodes.serve("web", &VIPS, "")?;
+        nodes.plane.apply(DISCOVERED)?;
+        let mut agent = nodes.agent(0, &[])?;
+        agent.start()?;
+        let [host, _] = &nodes.hosts;
+
+        crate::nodes::established(&mut agent)?;
+        let peers = agent.peers()?;
+        let at: Vec<String> = peers.iter().map(|peer| peer.address.to_string()).collect();
+        ensure!(at == ["10.2.1.1"], "{at:?}");
+
+        host.ip("route del default")?;
+        until("there is no session without a gateway", PATIENCE, || {
+            let peers = agent.peers()?;
+            ensure!(peers.is_empty(), "{peers:?}");
+            Ok(())
+        })?;
+        host.ip("route add default via 10.2.1.1")?;
+        crate::nodes::established(&mut agent)
+    });
+}
+
+const DISCOVERED: &str = "apiVersion: cilium.io/v2
+kind: CiliumBGPNodeConfig
+metadata: {name: n1}
+spec:
+  bgpInstances:
+    - name: edge
+      localASN: 65010
+      routerID: 10.255.1.1
+      peers:
+        - name: gateway
+          peerASN: 65001
+          peerConfigRef: {name: tor}
+          autoDiscovery: {mode: DefaultGateway, defaultGateway: {addressFamily: ipv4}}
+";

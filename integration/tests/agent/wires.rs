@@ -106,7 +106,9 @@ template bgp node {
     for (number, name) in (1..).zip(NAMES) {
         text.push_str(&format!(
             "protocol bgp {name} from node {{ local fd00:2:{number}::1 as 65001; \
-             neighbor fd00:2:{number}::2 as 65010; }}\n"
+             neighbor fd00:2:{number}::2 as 65010; }}\n\
+             protocol bgp {name}v4 from node {{ local 10.2.{number}.1 as 65001; \
+             neighbor 10.2.{number}.2 as 65010; passive on; }}\n"
         ));
     }
     text
