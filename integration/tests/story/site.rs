@@ -36,7 +36,7 @@ const TERMS: [&str; 6] = [
     "500ms",
 ];
 
-/// The node, as a person describes it. In a fleet its agent registers it too, without the rack.
+/// The node of places that have no kubelet, and no agent that registers it.
 const NODE_OBJECT: &str = "apiVersion: v1
 kind: Node
 metadata: {name: edge1, labels: {rack: r1, kubernetes.io/hostname: edge1}}
@@ -133,7 +133,7 @@ impl Site {
         let url = etcd.url();
         let config = format!(
             "role = \"announcer\"\n[etcd]\nendpoints = [{url:?}]\naddresses = [\"10.1.0.1\"]\n\
-             ca = {ca:?}\ncertificate = {certificate:?}\nkey = {key:?}\n"
+             labels = {{rack = \"r1\"}}\nca = {ca:?}\ncertificate = {certificate:?}\nkey = {key:?}\n"
         );
         let flag = |name: &str, value: &Path| [name.to_owned(), value.to_string_lossy().into()];
         let flags = [
@@ -183,7 +183,9 @@ impl Site {
             self.sluice("get ippools,ciliumbgpclusterconfigs,ciliumbgppeerconfigs")?;
             self.sluice("get ciliumbgpnodeconfigs")
         })?;
-        self.sluice_with(&["apply", "-f", "-"], NODE_OBJECT)?;
+        if self.kind != Kind::Fleet {
+            self.sluice_with(&["apply", "-f", "-"], NODE_OBJECT)?;
+        }
         if let Source::Cluster { plane, .. } = &self.source {
             // As its kubelet would.
             let args = ["apply", "--server-side", "--subresource=status", "-f", "-"];

@@ -113,8 +113,18 @@ fn created(wanted: Value, given: &Given) -> Value {
 fn changed(existing: &Value, wanted: Value, manager: &str) -> Value {
     let is_own =
         |mark: &&Value| is_applied(mark) && mark.get("manager").is_some_and(|is| is == manager);
-    let mut marks = vec![applied_mark(manager, &fields_of(&wanted))];
-    marks.extend(managed(existing).filter(|mark| !is_own(mark)).cloned());
+    let mut own = Some(applied_mark(manager, &fields_of(&wanted)));
+    // Each mark keeps its place: two who apply in turn must not write each time.
+    let mut marks: Vec<Value> = managed(existing)
+        .filter_map(|mark| {
+            if is_own(&mark) {
+                own.take()
+            } else {
+                Some(mark.clone())
+            }
+        })
+        .collect();
+    marks.extend(own);
     let mut changed = existing.clone();
     let before = managed(existing).find(is_own);
     if let Some(mut before) = before.and_then(|mark| mark.get("fieldsV1")).cloned() {
