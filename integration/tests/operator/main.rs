@@ -4,5 +4,6 @@ mod bgp;
 mod field;
 mod ipam;
 mod leaders;
+mod notices;
 mod trouble;
 mod watchman;
