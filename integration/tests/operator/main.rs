@@ -6,5 +6,6 @@ mod field;
 mod fleet;
 mod ipam;
 mod leaders;
+mod notices;
 mod trouble;
 mod watchman;
