@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -14,6 +15,9 @@ const INSIDE: &str = "SLUICE_LAB";
 
 /// Set inside a lab: the process outside whose namespaces a shell can enter.
 pub(super) const OUTSIDE: &str = "SLUICE_LAB_PID";
+
+/// Set inside a lab: the file that is made once something runs there.
+const PROOF: &str = "SLUICE_LAB_PROOF";
 
 /// Set by `make test`: what cannot run is a failure.
 const REQUIRE: &str = "SLUICE_TEST_REQUIRE";
@@ -58,9 +62,11 @@ where
         return;
     }
     let test = test_name(std::any::type_name::<F>());
-    let status = enter(&[test, "--exact", "--nocapture"], test);
+    let proof = Proof::new();
+    let status = enter(&[test, "--exact", "--nocapture"], test, Some(&proof.0));
     match status {
-        Ok(0) => {}
+        // A program that knows no such test runs none, and is content with that.
+        Ok(0) => assert!(proof.0.exists(), "{test} is not the test that made the lab"),
         Ok(code) => panic!("the lab of {test} ended with status {code}"),
         Err(error) => panic!("{error:?}"),
     }
@@ -107,30 +113,48 @@ pub fn run_program(body: impl FnOnce(&Lab) -> Result<u8>) -> Result<u8> {
     }
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    enter(&args, "program")
+    enter(&args, "program", None)
 }
 
 /// `setpriv` ends the lab's first process with this one, and `unshare` ends the lab with it. The
 /// shell becomes them, so its process id is the one whose namespaces a person enters.
-fn enter(args: &[&str], name: &str) -> Result<u8> {
+fn enter(args: &[&str], name: &str, proof: Option<&Path>) -> Result<u8> {
     let own = std::env::current_exe().context("finding this program")?;
     super::cgroups::remove_ended();
     let script = format!(
         "export {OUTSIDE}=$$; exec setpriv --pdeathsig KILL \
          unshare --mount --net --pid --fork --kill-child=KILL --mount-proc -- \"$@\""
     );
-    let mut lab = Command::new("sh")
-        .args(["-c", &script, "lab"])
-        .arg(own)
-        .args(args)
-        .env(INSIDE, name)
-        .spawn()
-        .context("starting sh")?;
+    let mut command = Command::new("sh");
+    command.args(["-c", &script, "lab"]).arg(own).args(args);
+    command.env(INSIDE, name).env_remove(PROOF);
+    if let Some(proof) = proof {
+        command.env(PROOF, proof);
+    }
+    let mut lab = command.spawn().context("starting sh")?;
     let status = lab.wait().context("waiting for the lab")?;
     super::cgroups::remove_ended();
     match (status.code(), status.signal()) {
         (Some(code), _) => Ok(u8::try_from(code).unwrap_or(u8::MAX)),
         (None, signal) => bail!("the lab was ended by signal {}", signal.unwrap_or(0)),
+    }
+}
+
+/// A file that a lab makes to show that its body runs.
+struct Proof(PathBuf);
+
+impl Proof {
+    fn new() -> Self {
+        static LABS: AtomicU32 = AtomicU32::new(0);
+        let (process, lab) = (std::process::id(), LABS.fetch_add(1, Ordering::Relaxed));
+        Self(std::env::temp_dir().join(format!("sluice-lab-{process}-{lab}")))
+    }
+}
+
+impl Drop for Proof {
+    fn drop(&mut self) {
+        // There is none if the lab did not get that far.
+        let _ = fs::remove_file(&self.0);
     }
 }
 
@@ -142,6 +166,9 @@ fn test_name(closure: &str) -> &str {
 
 /// Runs a body in this process's own namespaces; a failure leaves the ends of all logs behind.
 fn in_lab<T>(body: impl FnOnce(&Lab) -> Result<T>) -> Result<T> {
+    if let Some(proof) = std::env::var_os(PROOF) {
+        fs::write(&proof, "").context("saying that the lab runs")?;
+    }
     let lab = Lab::prepare()?;
     let outcome = body(&lab);
     if outcome.is_err() {
