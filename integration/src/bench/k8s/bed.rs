@@ -195,7 +195,8 @@ fn roles(chart: &Path) -> Result<String> {
     let output = Command::new(cluster::program("helm")?)
         .args(["template", "sluicegate"])
         .arg(chart)
-        .args(["--namespace", NAMESPACE])
+        // Helm takes itself for a cluster of its own version otherwise.
+        .args(["--namespace", NAMESPACE, "--kube-version", "1.36.0"])
         .args(shown)
         .output()
         .context("starting helm")?;
