@@ -55,9 +55,11 @@ fn two_megabytes_of_slices_are_seen_whole() {
         }
         ensure!(bytes > 2_000_000, "{bytes} bytes");
         let endpoints = |seen: &store::Snapshot| -> usize {
-            let slices = seen.objects.values().filter_map(|object| match object {
-                Object::EndpointSlice(slice) if slice.service.is_some() => Some(slice),
-                _ => None,
+            let slices = seen.objects.values().filter_map(|object| {
+                let Object::EndpointSlice(slice) = object else {
+                    return None;
+                };
+                slice.service.is_some().then_some(slice)
             });
             let ours = slices.filter(|slice| slice.meta.name.name.starts_with("big-"));
             ours.map(|slice| slice.endpoints.len()).sum()

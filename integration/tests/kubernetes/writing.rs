@@ -225,5 +225,5 @@ fn seen_as(view: &View, key: &api::Key, shown: &Value) -> Result<()> {
 }
 
 fn version(object: &Value) -> Option<&str> {
-    object["metadata"]["resourceVersion"].as_str()
+    object.pointer("/metadata/resourceVersion")?.as_str()
 }

@@ -108,7 +108,7 @@ fn make(bed: &Bed, manifests: impl IntoIterator<Item = Value>) -> Result<()> {
             tasks.spawn(async move {
                 let made = cluster.apply(&manifest).await;
                 drop(turn);
-                made.with_context(|| format!("making {}", manifest["metadata"]["name"]))
+                made.with_context(|| format!("making {manifest}"))
             });
             while let Some(done) = tasks.try_join_next() {
                 done??;
