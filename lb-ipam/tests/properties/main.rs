@@ -6,19 +6,21 @@
     reason = "a test fails by panicking"
 )]
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+mod random;
+mod rules;
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use lb_ipam::{
-    Action, Allocator, Block, Delta, Families, FamilyPolicy, Grant, Inputs, Listener, Notices,
-    Pool, PoolConditions, Quotas, Range, Request, Reservation, Satisfaction, Selector, Service,
-    Sharing, Shown, Time, Traffic,
+    Action, Allocator, Block, Delta, Grant, Inputs, Notices, Pool, PoolConditions, Request,
+    Reservation, Satisfaction, Service, Sharing, Shown, Time,
 };
 use proptest::prelude::*;
-use types::{Family, ObjectName, Prefix, Protocol};
+use random::{change, pool, request};
+use rules::{addresses, ends, families, may_keep, selects, usable};
+use types::{Family, ObjectName};
 
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -69,7 +71,7 @@ proptest! {
 
 /// Some edits at once. Names are small numbers, so that edits meet.
 #[derive(Clone, Debug, Default)]
-struct Change {
+pub(crate) struct Change {
     /// How long after the change before, in seconds.
     after: u64,
     pools: BTreeMap<u8, Option<Pool>>,
@@ -556,195 +558,6 @@ fn set<V>(map: &mut BTreeMap<ObjectName, V>, name: ObjectName, value: Option<V>)
         Some(value) => drop(map.insert(name, value)),
         None => drop(map.remove(&name)),
     }
-}
-
-fn may_keep(request: &Request, addr: IpAddr) -> bool {
-    if request.requested.is_empty() {
-        families(request).contains(&Family::of(addr))
-    } else {
-        request.requested.contains(&addr)
-    }
-}
-
-fn families(request: &Request) -> Vec<Family> {
-    let order = &request.families.order;
-    match request.families.policy {
-        FamilyPolicy::SingleStack => vec![order.first().copied().unwrap_or(Family::V4)],
-        FamilyPolicy::PreferDualStack if order.is_empty() => Family::BOTH.to_vec(),
-        FamilyPolicy::PreferDualStack => order.clone(),
-        FamilyPolicy::RequireDualStack => Family::BOTH.to_vec(),
-    }
-}
-
-fn selects(pool: &Pool, request: &Request) -> bool {
-    pool.selector
-        .match_labels
-        .iter()
-        .all(|(key, value)| request.labels.get(key) == Some(value))
-}
-
-fn ends(block: &Block) -> (IpAddr, IpAddr) {
-    match block {
-        Block::Cidr(prefix) => (prefix.addr(), prefix.last()),
-        Block::Range(range) => (range.start(), range.stop()),
-    }
-}
-
-fn addresses(block: &Block) -> impl Iterator<Item = IpAddr> + use<> {
-    let (first, last) = ends(block);
-    let one = if first.is_ipv6() { v6 } else { v4 };
-    (0..32u8)
-        .map(one)
-        .filter(move |a| first <= *a && *a <= last)
-}
-
-fn usable(pool: &Pool) -> impl Iterator<Item = IpAddr> {
-    pool.blocks.iter().flat_map(|block| {
-        let all: Vec<IpAddr> = addresses(block).collect();
-        let keeps_back = matches!(block, Block::Cidr(_)) && !pool.allow_first_last && all.len() > 2;
-        let range = if keeps_back {
-            1..all.len() - 1
-        } else {
-            0..all.len()
-        };
-        all[range].to_vec()
-    })
-}
-
-fn v4(n: u8) -> IpAddr {
-    Ipv4Addr::new(10, 0, 0, n).into()
-}
-
-fn v6(n: u8) -> IpAddr {
-    Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, n.into()).into()
-}
-
-fn addr() -> impl Strategy<Value = IpAddr> {
-    (any::<bool>(), 0u8..32).prop_map(|(six, n)| if six { v6(n) } else { v4(n) })
-}
-
-fn block() -> impl Strategy<Value = Block> {
-    let cidr = (addr(), 0u8..4).prop_map(|(addr, host_bits)| {
-        let len = Family::of(addr).bits() - host_bits;
-        Block::Cidr(Prefix::containing(addr, len).unwrap())
-    });
-    let range = (any::<bool>(), 0u8..28, 0u8..4).prop_map(|(six, n, more)| {
-        let [start, stop] = [n, n + more].map(|n| if six { v6(n) } else { v4(n) });
-        Block::Range(Range::new(start, stop).unwrap())
-    });
-    prop_oneof![cidr, range]
-}
-
-fn labels() -> impl Strategy<Value = BTreeMap<Arc<str>, Arc<str>>> {
-    prop_oneof![
-        Just(BTreeMap::new()),
-        Just(BTreeMap::from([("app".into(), "web".into())])),
-        Just(BTreeMap::from([("app".into(), "db".into())])),
-    ]
-}
-
-fn pool() -> impl Strategy<Value = Pool> {
-    let quota = || prop::option::weighted(0.2, 0u64..4);
-    (
-        0u64..3,
-        prop::collection::vec(block(), 0..4),
-        labels(),
-        any::<bool>(),
-        prop::bool::weighted(0.2),
-        -1i32..2,
-        (quota(), quota()),
-        prop::option::weighted(0.4, (1u64..20).prop_map(Duration::from_secs)),
-    )
-        .prop_map(
-            |(created, blocks, match_labels, first_last, disabled, priority, quotas, reserve)| {
-                let of_one = quotas.0.map(|limit| ("n0".into(), limit));
-                Pool {
-                    created,
-                    blocks,
-                    selector: Selector {
-                        match_labels,
-                        ..Selector::default()
-                    },
-                    allow_first_last: first_last,
-                    disabled,
-                    priority,
-                    quotas: Quotas {
-                        by_namespace: of_one.into_iter().collect(),
-                        others: quotas.1,
-                    },
-                    reserve,
-                    reserved: Vec::new(),
-                }
-            },
-        )
-}
-
-fn sharing() -> impl Strategy<Value = Sharing> {
-    let listener = (80u16..84, any::<bool>()).prop_map(|(port, udp)| Listener {
-        port,
-        protocol: if udp { Protocol::Udp } else { Protocol::Tcp },
-    });
-    let grant = prop_oneof![
-        Just(Grant::These(BTreeSet::new())),
-        Just(Grant::These(["n0".into()].into())),
-        Just(Grant::All),
-    ];
-    let local = Traffic::Local {
-        pods: [("app".into(), "web".into())].into(),
-        permits_others: false,
-    };
-    (
-        prop_oneof![4 => Just("key"), 1 => Just("other")],
-        grant,
-        prop::collection::btree_set(listener, 1..3),
-        prop_oneof![4 => Just(Traffic::Cluster), 1 => Just(local)],
-    )
-        .prop_map(|(key, grant, listeners, traffic)| Sharing {
-            key: key.into(),
-            grant,
-            listeners,
-            traffic,
-        })
-}
-
-fn request() -> impl Strategy<Value = Request> {
-    let order = prop_oneof![
-        Just(vec![]),
-        Just(vec![Family::V4]),
-        Just(vec![Family::V6]),
-        Just(vec![Family::V6, Family::V4]),
-    ];
-    let policy = prop_oneof![
-        Just(FamilyPolicy::SingleStack),
-        Just(FamilyPolicy::PreferDualStack),
-        Just(FamilyPolicy::RequireDualStack),
-    ];
-    let requested = prop_oneof![
-        3 => Just(vec![]),
-        1 => prop::collection::vec(addr(), 1..4),
-    ];
-    let sharing = prop::option::weighted(0.4, sharing().prop_map(Arc::new));
-    (0u64..3, labels(), order, policy, requested, sharing).prop_map(
-        |(created, labels, order, policy, requested, sharing)| Request {
-            created,
-            labels,
-            families: Families { order, policy },
-            requested,
-            sharing,
-            shown: Shown::default(),
-        },
-    )
-}
-
-fn change() -> impl Strategy<Value = Change> {
-    let pools = prop::collection::btree_map(0u8..5, prop::option::weighted(0.8, pool()), 0..3);
-    let services =
-        prop::collection::btree_map(0u8..14, prop::option::weighted(0.8, request()), 0..6);
-    (0u64..8, pools, services).prop_map(|(after, pools, services)| Change {
-        after,
-        pools,
-        services,
-    })
 }
 
 fn allocator() -> Allocator {
