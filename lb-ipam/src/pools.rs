@@ -35,7 +35,8 @@ pub(crate) struct Pools {
     unanchored: BTreeSet<Place>,
     /// Pools about which there may be something new to say.
     touched: BTreeSet<ObjectName>,
-    /// Quotas that had been used up and are not any more; keys whose services share other addresses.
+    /// Quotas that had been used up and are not any more; keys whose services share other addresses;
+    /// addresses that are shared now.
     relieved: BTreeSet<Need>,
 }
 
@@ -122,6 +123,8 @@ impl Pools {
         }
         if let Some(sharing) = &holder.sharing {
             self.relieved.insert(Need::Key(Arc::clone(&sharing.key)));
+            // It may have been reserved, and others that ask for it may share it now.
+            self.relieved.insert(Need::Address(addr));
         }
         if !is_theirs {
             self.note_namespace(addr, namespace, true);
@@ -174,7 +177,10 @@ impl Pools {
                 let state = self.by_name.get(pool);
                 state.is_some_and(|state| !state.is_used_up(namespace))
             }
-            Need::Address(addr) => self.is_free(*addr),
+            Need::Address(addr) => {
+                let holders = self.holders.at(*addr).iter();
+                self.is_free(*addr) || holders.into_iter().any(|held| held.sharing.is_some())
+            }
             Need::Key(_) => true,
         }
     }

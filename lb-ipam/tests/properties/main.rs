@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod cases;
 mod random;
 mod rules;
 
@@ -79,7 +80,7 @@ pub(crate) struct Change {
 }
 
 /// What has been put in, and what came out.
-struct World {
+pub(crate) struct World {
     allocator: Allocator,
     now: Time,
     pools: BTreeMap<ObjectName, Pool>,
@@ -111,6 +112,12 @@ impl World {
             services: BTreeMap::new(),
             said: Said::default(),
         }
+    }
+
+    /// What a service was told that it has.
+    fn addresses(&self, namespace: &str, name: &str) -> Vec<IpAddr> {
+        let said = self.said.ingress.get(&ObjectName::new(namespace, name));
+        said.cloned().unwrap_or_default()
     }
 
     /// Returns the services that were edited.
