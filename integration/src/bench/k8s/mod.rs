@@ -78,6 +78,8 @@ fn operator(report: &mut Report, bed: &Bed, services: usize) -> Result<()> {
         200.0,
     );
 
+    let settled = census::writes(&bed.plane)?;
+    std::thread::sleep(STEADY);
     let again = census::writes(&bed.plane)?;
     let steady = (again.all - settled.all) as f64;
     against_goal(report, "steady-writes", "writes", steady, 1.0);
